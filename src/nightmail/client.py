@@ -1,0 +1,275 @@
+"""Client: start a run, watch it, steer it, read what came of it. Async; `nightmail.sync` is its twin.
+
+A client writes wishes into the home's store and reads from it; only a worker acts on them. The worker
+may be in this process (`work`), or another one on the same home.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from nightmail import config, plugins
+from nightmail.core.failure import Reason
+from nightmail.core.ids import BatchId, RunId
+from nightmail.core.lifecycle import RunEvent
+from nightmail.core.progress import RunStatus
+from nightmail.core.request import Mode
+from nightmail.core.run import PauseReason, Run, RunState, Wish
+from nightmail.errors import ConfigError
+from nightmail.stages.estimate import Plan
+from nightmail.stores.base import Event, Store
+from nightmail.tasks.base import Task
+from nightmail.worker import reading
+from nightmail.worker.audit import Audit, audit, resolve_doubt
+from nightmail.worker.begin import begin, want
+from nightmail.worker.clock import RealClock
+from nightmail.worker.estimating import plan_of
+from nightmail.worker.service import Service
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+WATCH_EVERY = 0.5
+
+
+class Client:
+    """One home, one provider account. Use it as `async with Client(...) as client`.
+
+    `home` is the folder in which everything is kept (default `.nightmail`); `base_url` and `api_key`
+    default to the environment (`OPENAI_BASE_URL`, `OPENAI_API_KEY`).
+    """
+
+    def __init__(
+        self,
+        home: str | Path | None = None,
+        *,
+        provider: str | None = None,
+        base_url: str | None = None,
+        api_key: str | None = None,
+    ) -> None:
+        self.settings = config.read(home=home, provider=provider, base_url=base_url, api_key=api_key)
+        self._clock = RealClock()
+        self._opened: Store | None = None
+        self._service: Service | None = None
+
+    async def __aenter__(self) -> Self:
+        self._opened = await plugins.load("stores", "sqlite").open(self.settings.home)
+        self._service = Service(self.settings, self._store, self._clock)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._opened is not None:
+            await self._opened.close()
+            self._opened = None
+
+    @property
+    def _store(self) -> Store:
+        if self._opened is None:
+            raise ConfigError("the client is not open: use `async with Client(...) as client`")
+        return self._opened
+
+    @property
+    def _worker(self) -> Service:
+        assert self._store is not None
+        assert self._service is not None
+        return self._service
+
+    async def start(
+        self,
+        task: type[Task] | Task | str,
+        source: Any,
+        output: str | Path | None = None,
+        *,
+        key: str | None = None,
+        limit: int | None = None,
+        model: str | None = None,
+        mode: Mode | str = Mode.BATCH,
+        skip_bad_rows: bool = False,
+        max_attempts: int = 4,
+        quotas: dict[str, int] | None = None,
+        max_batch_requests: int | None = None,
+        max_batch_bytes: int | None = None,
+        max_active_batches: int | None = None,
+        poll_interval: float | None = None,
+        keep_remote_files: bool = False,
+        new: bool = False,
+        as_started: bool = False,
+    ) -> RunStatus:
+        """Write a run down, or find the one that the same arguments have started before. Sends nothing:
+        `work` does, or any worker on this home.
+
+        `task` is a `Task` class or how to import one; `source` a path, several, a glob, a pandas, polars
+        or Arrow frame, or an iterable of records; `output` a .parquet, .jsonl or .csv path, or None to
+        read the outputs by `outputs`. Raises `ConfigError`, `TaskError`, `SourceError`, `SinkError`, and
+        `RunChanged` if the run is there but the task, the input or an option was another.
+        """
+        wanted = await asyncio.to_thread(
+            want,
+            task,
+            source,
+            output,
+            self.settings.home,
+            key=key,
+            limit=limit,
+            model=model,
+            mode=_mode(mode),
+            skip_bad_rows=skip_bad_rows,
+            max_attempts=max_attempts,
+            quotas={**self.settings.quotas, **(quotas or {})},
+            max_batch_requests=max_batch_requests,
+            max_batch_bytes=max_batch_bytes,
+            max_active_batches=max_active_batches,
+            poll_interval=poll_interval,
+            keep_remote_files=keep_remote_files,
+            provider=self.settings.provider,
+            base_url=self.settings.base_url,
+        )
+        run = await begin(self._store, wanted, now=self._clock.now(), new=new, as_started=as_started)
+        self._worker.add_task(wanted.task)
+        return await self._status(run)
+
+    async def run(
+        self, task: type[Task] | Task | str, source: Any, output: Any = None, **options: Any
+    ) -> RunStatus:
+        """`start` and `work` in one."""
+        status = await self.start(task, source, output, **options)
+        return await self.work(status.run_id)
+
+    async def work(self, run_id: str | None = None) -> RunStatus:
+        """Carry a run out until it is finished, cancelled or paused, or `stop` is called; if another
+        worker has it, watch until that one is done with it."""
+        run = await self._find(run_id)
+        while not self._worker.stop.is_set():
+            if run.state in (RunState.FINISHED, RunState.CANCELLED) and await self._is_delivered(run):
+                break
+            if run.state is RunState.PAUSED and run.wish is None:
+                break
+            driven = await self._worker.work_on(run.run_id)
+            if driven is None:
+                # Driven elsewhere: its end shows in the store; its worker's end, in the lease.
+                await self._clock.wait(1.0, wake=self._worker.stop)
+            run = await self._find(run.run_id)
+        return await self._status(run)
+
+    async def work_all(self, *, until_idle: bool = False) -> None:
+        """Be a worker: carry out every run of the home, until `stop` is called."""
+        await self._worker.work(until_idle=until_idle)
+
+    def stop(self) -> None:
+        """Let `work` return soon; what is at the provider stays there."""
+        self._worker.stop.set()
+
+    async def status(self, run_id: str | None = None) -> RunStatus:
+        """A run as it is now; the newest if none is named."""
+        return await self._status(await self._find(run_id))
+
+    async def runs(self) -> list[RunStatus]:
+        """Every run of the home, oldest first."""
+        return [await self._status(run) for run in await self._store.runs.list()]
+
+    async def watch(
+        self, run_id: str | None = None, *, every: float = WATCH_EVERY
+    ) -> AsyncIterator[RunStatus]:
+        """The run's status again and again, the last time when it is finished, cancelled or paused."""
+        while True:
+            status = await self.status(run_id)
+            yield status
+            if status.state in (RunState.FINISHED, RunState.CANCELLED, RunState.PAUSED):
+                return
+            await self._clock.wait(every)
+
+    async def pause(self, run_id: str | None = None) -> RunStatus:
+        """Send nothing new; what the provider has is still taken in when a worker runs."""
+        run = await self._find(run_id)
+        if run.state in (RunState.OPEN, RunState.DRAINING):
+            run = await self._store.runs.record_event(
+                run.run_no, RunEvent.PAUSED, now=self._clock.now(), reason=PauseReason.USER
+            )
+        return await self._status(run)
+
+    async def resume(self, run_id: str | None = None) -> RunStatus:
+        """Undo a pause. Sends nothing by itself."""
+        run = await self._find(run_id)
+        if run.state is RunState.PAUSED:
+            run = await self._store.runs.record_event(run.run_no, RunEvent.RESUMED, now=self._clock.now())
+        return await self._status(run)
+
+    async def cancel(self, run_id: str | None = None) -> RunStatus:
+        """Wish the run's end: unsent requests are given up, batches are asked to end, paid answers are
+        kept and delivered. Carried out by a worker."""
+        run = await self._find(run_id)
+        if run.state not in (RunState.FINISHED, RunState.CANCELLED):
+            await self._store.runs.record_wish(run.run_no, Wish.CANCEL)
+        return await self.status(run.run_id)
+
+    async def retry(self, run_id: str | None = None, *, reasons: Sequence[Reason] | None = None) -> int:
+        """Failed records of a finished run (of some reasons only, if given) are to be asked again; how
+        many. Records of which no request could be made stay failed."""
+        run = await self._find(run_id)
+        if run.state is not RunState.FINISHED:
+            raise ConfigError(
+                f"{run.run_id} is {run.state}: only what a finished run left failed can be asked again"
+            )
+        return await self._store.requests.record_retried(run.run_no, reasons=reasons, now=self._clock.now())
+
+    async def export(self, output: str | Path, run_id: str | None = None) -> RunStatus:
+        """Write what has succeeded so far to `output`, and what has failed beside it."""
+        run = await self._find(run_id)
+        await reading.export(self._worker, run, Path(output).expanduser().absolute())
+        return await self._status(run)
+
+    async def outputs(self, run_id: str | None = None) -> pa.Table:
+        """What has succeeded so far, as the output file has it, in the order of the source."""
+        return await reading.outputs(self._worker, await self._find(run_id))
+
+    async def failures(self, run_id: str | None = None) -> list[dict[str, Any]]:
+        """What has failed, as the failures file has it."""
+        return await reading.failures(self._worker, await self._find(run_id))
+
+    async def record(self, key: str | int, run_id: str | None = None) -> dict[str, Any]:
+        """Everything known of one record: its request, each attempt, the last answer."""
+        return await reading.record(self._worker, await self._find(run_id), key)
+
+    async def plan(self, task: type[Task] | Task | str, source: Any, **options: Any) -> Plan:
+        """What a run would be; no call is made and nothing is kept. Takes the options of `start`."""
+        return await plan_of(self.settings, self._store, task, source, options)
+
+    async def doctor(self) -> Audit:
+        """Compare the store with itself, with the spool and with the provider's account."""
+        return await audit(self.settings, self._store, self._worker)
+
+    async def resolve_doubt(self, batch_id: str, *, adopt: str | None) -> None:
+        """Decide a doubtful batch by hand: it is the provider's `adopt`, or (None) it is not there."""
+        await resolve_doubt(self._store, self._worker, self._clock, BatchId(batch_id), adopt)
+
+    async def events(self, run_id: str | None = None, *, limit: int = 50) -> list[Event]:
+        """What happened, newest last."""
+        return await self._store.events.list((await self._find(run_id)).run_no, limit=limit)
+
+    async def _find(self, run_id: str | None) -> Run:
+        return await reading.find(self._store, RunId(run_id) if run_id else None)
+
+    async def _status(self, run: Run) -> RunStatus:
+        return await reading.status(self._store, run, self._clock.now())
+
+    async def _is_delivered(self, run: Run) -> bool:
+        """Is the output where it belongs? A deleted one is delivered again: that costs nothing."""
+        if run.delivered_at is None:
+            return False
+        if run.spec.output is None or await asyncio.to_thread(Path(run.spec.output).exists):
+            return True
+        await self._store.runs.record_undelivered(run.run_no)
+        return False
+
+
+def _mode(mode: Mode | str) -> Mode:
+    try:
+        return Mode(mode)
+    except ValueError:
+        raise ConfigError(f"there is no mode {mode!r}; there is: {', '.join(Mode)}") from None

@@ -1,0 +1,100 @@
+"""Settings from the environment and the home's own file, read once and passed down.
+
+| environment       | means                                                                 |
+| ----------------- | --------------------------------------------------------------------- |
+| NIGHTMAIL_HOME    | the home, if `--home` is not given (default `.nightmail`)               |
+| NIGHTMAIL_PRICES  | a price file of one's own, laid over ours (same format)               |
+| OPENAI_BASE_URL   | the server, if `--base-url` is not given                              |
+| OPENAI_API_KEY    | the key; it is never stored, logged or printed                        |
+
+`nightmail.toml` in the home may hold `base_url`, `prices` and a table `quotas` (model = tokens).
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+
+import msgspec
+
+from nightmail.core.pricing import PriceTable, merged, parse
+from nightmail.errors import ConfigError
+
+DEFAULT_HOME = ".nightmail"
+FILE_NAME = "nightmail.toml"
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    base_url: str | None = None
+    prices: str | None = None
+    quotas: dict[str, int] = {}
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where things are, and who we are at the provider. `repr` shows no key."""
+
+    home: Path
+    provider: str = "openai"
+    base_url: str | None = None
+    prices: Path | None = None
+    quotas: dict[str, int] = {}
+    api_key: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Settings(home={str(self.home)!r}, provider={self.provider!r}, base_url={self.base_url!r})"
+
+    @property
+    def spool(self) -> Path:
+        return self.home / "spool"
+
+
+def read(
+    *,
+    home: str | Path | None = None,
+    provider: str | None = None,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """Put the settings together: what is given here, then the environment, then the home's file."""
+    said = os.environ if environment is None else environment
+    folder = Path(home or said.get("NIGHTMAIL_HOME") or DEFAULT_HOME).expanduser().absolute()
+    written = _read_file(folder / FILE_NAME)
+    prices = said.get("NIGHTMAIL_PRICES") or written.prices
+    return Settings(
+        home=folder,
+        provider=provider or "openai",
+        base_url=base_url or said.get("OPENAI_BASE_URL") or written.base_url,
+        prices=Path(prices).expanduser() if prices else None,
+        quotas=written.quotas,
+        api_key=api_key or said.get("OPENAI_API_KEY"),
+    )
+
+
+def read_prices(override: Path | None) -> PriceTable:
+    """Our dated price table, with the user's own file laid over it."""
+    table = parse((files("nightmail.core") / "prices.json").read_bytes())
+    if override is None:
+        return table
+    try:
+        return merged(table, parse(override.read_bytes()))
+    except OSError as error:
+        raise ConfigError(f"cannot read the price file {override}: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"the price file {override} cannot be used: {error}") from error
+
+
+def _read_file(path: Path) -> _File:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return _File()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from error
+    try:
+        return msgspec.convert(tomllib.loads(text), _File)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise ConfigError(f"{path}: {error}") from error

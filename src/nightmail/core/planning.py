@@ -1,0 +1,97 @@
+"""How requests are cut into batches.
+
+Order is kept: a batch is a run of consecutive requests, as long as every limit allows. One batch
+holds one model and one endpoint; whoever calls passes the requests of one such group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from nightmail.core.limits import Limits
+
+# Share of a model's queue that we use: the provider counts its own way, and the count is not shown
+# (facts A.7 recommends 85 to 90 %).
+HEADROOM = 0.9
+# A queue filled by several batches drains and refills bit by bit; one batch of the queue's size would
+# leave it empty while that batch is worked off.
+BATCHES_PER_QUOTA = 4
+
+
+class Item(NamedTuple):
+    """What planning must know of a request."""
+
+    seq: int
+    tokens: int
+    bytes: int
+    inputs: int
+
+
+class Slice(NamedTuple):
+    """Requests that make one batch, and their sums."""
+
+    items: list[Item]
+    tokens: int
+    bytes: int
+    inputs: int
+
+
+def batch_limits(limits: Limits) -> Limits:
+    """The limits of one batch, with the model's queue shared between several of them."""
+    quota = limits.max_enqueued_tokens
+    if quota is None:
+        return limits
+    share = max(1, int(quota * HEADROOM) // BATCHES_PER_QUOTA)
+    most = min(share, limits.max_batch_tokens) if limits.max_batch_tokens else share
+    return Limits(
+        max_batch_requests=limits.max_batch_requests,
+        max_batch_bytes=limits.max_batch_bytes,
+        max_batch_tokens=most,
+        max_batch_inputs=limits.max_batch_inputs,
+        max_enqueued_tokens=quota,
+        max_active_batches=limits.max_active_batches,
+        context_window=limits.context_window,
+        max_output_tokens=limits.max_output_tokens,
+    )
+
+
+def split(items: Iterable[Item], limits: Limits) -> Iterator[Slice]:
+    """Cut `items` into batches, in order, each as large as `limits` allow.
+
+    A request that exceeds a limit by itself travels alone: refusing it is the business of whoever
+    built it, losing it would be worse.
+    """
+    max_tokens = limits.max_batch_tokens or float("inf")
+    max_inputs = limits.max_batch_inputs or float("inf")
+    chosen: list[Item] = []
+    tokens = size = inputs = 0
+    for item in items:
+        if chosen and (
+            len(chosen) >= limits.max_batch_requests
+            or size + item.bytes > limits.max_batch_bytes
+            or tokens + item.tokens > max_tokens
+            or inputs + item.inputs > max_inputs
+        ):
+            yield Slice(chosen, tokens, size, inputs)
+            chosen, tokens, size, inputs = [], 0, 0, 0
+        chosen.append(item)
+        tokens += item.tokens
+        size += item.bytes
+        inputs += item.inputs
+    if chosen:
+        yield Slice(chosen, tokens, size, inputs)
+
+
+def waves(batch_tokens: Iterable[int], limits: Limits) -> int:
+    """How many times the model's queue must be filled to get these batches through."""
+    if limits.max_enqueued_tokens is None and limits.max_active_batches is None:
+        return 1 if any(True for _ in batch_tokens) else 0
+    room = int(limits.max_enqueued_tokens * HEADROOM) if limits.max_enqueued_tokens else float("inf")
+    slots = limits.max_active_batches or float("inf")
+    count, tokens, batches = 0, 0, 0
+    for needed in batch_tokens:
+        if count == 0 or tokens + needed > room or batches + 1 > slots:
+            count, tokens, batches = count + 1, 0, 0
+        tokens, batches = tokens + needed, batches + 1
+    return count

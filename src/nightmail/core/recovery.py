@@ -1,0 +1,75 @@
+"""What to do with a create call whose answer is lost.
+
+A batch is ours if it carries our metadata, or, on a server that drops metadata, our input file: one
+upload belongs to one batch. Of several, the earliest-created stays and the others are cancelled.
+"Not there" is believed only after the call can no longer be on its way and the provider's list has had
+time to show it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+# The longest that a create call of ours may be on its way (the adapter's own time limit is shorter).
+LONGEST_CALL = timedelta(seconds=30)
+LISTING_LAG = timedelta(seconds=10)
+QUARANTINE = LONGEST_CALL + LISTING_LAG
+
+RUN_KEY = "nightmail_run"
+BATCH_KEY = "nightmail_batch"
+ATTEMPT_KEY = "nightmail_attempt"
+
+
+def metadata(run_id: str, batch_id: str, attempt: int) -> dict[str, str]:
+    """What our batches carry at the provider."""
+    return {RUN_KEY: run_id, BATCH_KEY: batch_id, ATTEMPT_KEY: str(attempt)}
+
+
+class Candidate(NamedTuple):
+    """A batch at the provider that may be ours."""
+
+    provider_batch_id: str
+    input_file_id: str | None
+    metadata: Mapping[str, str]
+    created_at: datetime | None
+
+
+class Found(NamedTuple):
+    """`adopt` is the provider's id of our batch, or None; `extras` are ours too and must be cancelled.
+    With nothing to adopt, `wait_until` is when to look again; None means that it is not there."""
+
+    adopt: str | None
+    extras: tuple[str, ...]
+    wait_until: datetime | None
+
+
+def is_ours(candidate: Candidate, batch_id: str, input_file_id: str | None) -> bool:
+    """Metadata decides where there is any; else the input file."""
+    if BATCH_KEY in candidate.metadata:
+        return candidate.metadata[BATCH_KEY] == batch_id
+    return input_file_id is not None and candidate.input_file_id == input_file_id
+
+
+def find(
+    candidates: Iterable[Candidate],
+    *,
+    batch_id: str,
+    input_file_id: str | None,
+    known: frozenset[str],
+    submitted_at: datetime,
+    now: datetime,
+) -> Found:
+    """Settle a doubtful batch by what the provider lists. `known` are provider ids that belong to
+    other batches of ours (an earlier life of this one, say) and are not to be adopted again."""
+    ours = [
+        candidate
+        for candidate in candidates
+        if candidate.provider_batch_id not in known and is_ours(candidate, batch_id, input_file_id)
+    ]
+    if ours:
+        ours.sort(key=lambda candidate: (candidate.created_at or now, candidate.provider_batch_id))
+        return Found(ours[0].provider_batch_id, tuple(each.provider_batch_id for each in ours[1:]), None)
+    settled_at = submitted_at + QUARANTINE
+    return Found(None, (), settled_at if now < settled_at else None)

@@ -1,0 +1,74 @@
+"""What a provider said about one request, and why an answer may still not do."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from nightmail.core.usage import NO_USAGE, Usage
+
+
+class Outcome(StrEnum):
+    """The provider's side of it. `missing` is ours: the request is in no result file."""
+
+    SUCCEEDED = "succeeded"  # an answer came; whether it is any good is another question
+    ERRORED = "errored"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    MISSING = "missing"
+
+
+class Rejection(StrEnum):
+    """Why an answer that came was not accepted."""
+
+    MALFORMED = "malformed"  # not readable as the output's type at all
+    SCHEMA = "schema"  # readable, but not of the type
+    TRUNCATED = "truncated"  # stopped at the output cap
+    REFUSED = "refused"  # the model declined
+    CHECK = "check"  # the task's own check said no
+
+
+class Finish(StrEnum):
+    """How an answer ended."""
+
+    COMPLETE = "complete"
+    TRUNCATED = "truncated"
+    FILTERED = "filtered"
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer as a task sees it: the same fields whatever the endpoint or the provider.
+
+    `text` is the assistant's text (None for embeddings and moderations), `vectors` one list of
+    numbers per embedding input, `raw` the provider's body as it came.
+    """
+
+    model: str
+    raw: msgspec.Raw
+    text: str | None = None
+    refusal: str | None = None
+    finish: Finish = Finish.COMPLETE
+    vectors: list[list[float]] | None = None
+    usage: Usage = NO_USAGE
+
+    @property
+    def body(self) -> Any:
+        """The whole body as Python values; decoded when asked for."""
+        return msgspec.json.decode(self.raw)
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a result file. `custom_id` is None where a server left it out.
+
+    `response` is there exactly if `outcome` is succeeded; else `status`, `code` and `message`
+    say what the provider said (status None: it never became an HTTP answer).
+    """
+
+    custom_id: str | None
+    outcome: Outcome
+    response: Response | None = None
+    status: int | None = None
+    code: str | None = None
+    message: str | None = None

@@ -1,0 +1,70 @@
+"""The source port: where records come from.
+
+A source gives *pieces*: a few thousand records each, as bytes in the source's own format, with the
+place where the next piece begins. Pieces are small enough to hold, picklable (a worker process may
+read them), and kept in the spool verbatim, so that a record can be read again, with the same types,
+after the input has moved. Reading a piece is `records(payload)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+Record = dict[str, Any]
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """Where reading goes on: which file of the source, where in it (bytes, or rows for tables), and
+    the number that the next row has in that file (counted from 1; lines for text files)."""
+
+    file: int = 0
+    offset: int = 0
+    row: int = 1
+
+
+class Piece(msgspec.Struct, frozen=True, kw_only=True):
+    """Records of one file, undecoded. `row` is the number of its first row (line) in `path`."""
+
+    path: str
+    row: int
+    payload: bytes
+    next: Position
+
+
+class BadRow(NamedTuple):
+    """A row that is no record: what is wrong, and on which line (or row) of the file."""
+
+    row: int
+    message: str
+
+
+class Source(Protocol):
+    """Opened as `SourceClass(paths)`, the files in the order in which they are read. Opening reads nothing.
+
+    Failures that end the reading (a truncated gz, a file that is not Parquet, no record at all) raise
+    `SourceError` with `file:line: what`; a single row that cannot be read is a `BadRow` in its place.
+    """
+
+    paths: tuple[Path, ...]
+
+    def pieces(self, start: Position) -> Iterator[Piece]:
+        """Read on from `start`; blocking, bounded memory. Pieces are never empty, but their rows may be
+        bad. From the position after the last piece there is nothing, and no error."""
+        ...
+
+    def records(self, piece: Piece) -> list[Record | BadRow]:
+        """The rows of a piece in order: a pure function of the piece. What a file has between its
+        records (blank lines) is left out."""
+        ...
+
+    def numbers(self, piece: Piece) -> list[int]:
+        """The file's own number (line, or row of a table) of each of `records(piece)`: for messages."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Changes when the files' names, sizes or times change; cheap."""
+        ...

@@ -1,0 +1,210 @@
+"""Files of a home, by name: written whole or not at all, read by address, copied by range.
+
+A name is a relative path such as `sections-7f3a/requests/000001.jsonl`; an address in the database is
+(file, offset, length). Lines end at `\\n` and nowhere else: JSON text may hold U+2028 and other
+characters at which `splitlines` would cut.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO
+
+from nightmail.errors import StoreError
+
+CHUNK = 1 << 20
+# Other file systems, old kernels, sandboxes: then the bytes go through this process.
+COPY_UNSUPPORTED = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
+MAX_LINE = 1 << 30
+
+
+class Spool:
+    """The spool of one home. Blocking: call it from a thread."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, name: str) -> Path:
+        return self.root / name
+
+    def write(self, name: str, chunks: Iterable[bytes]) -> int:
+        """Make the file `name` of `chunks`, durably; its size. A crash leaves the old one or none."""
+        with self.replacing(name) as file:
+            for chunk in chunks:
+                file.write(chunk)
+            return file.tell()
+
+    @contextlib.contextmanager
+    def replacing(self, name: str) -> Iterator[IO[bytes]]:
+        """A file that appears under `name`, durably, when the block ends without an exception."""
+        path = self.path(name)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb", buffering=CHUNK) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            sync_folder(path.parent)
+        except OSError as error:
+            raise _failed("write", path, error) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def gather(self, ranges: Iterable[tuple[str, int, int]], name: str) -> int:
+        """Make the file `name` of byte ranges `(name, offset, length)` of others; its size.
+
+        Ranges that touch are copied as one, by the kernel where it can.
+        """
+        size = 0
+        opened: dict[str, IO[bytes]] = {}
+        try:
+            with self.replacing(name) as target:
+                for source_name, offset, length in merged(ranges):
+                    if source_name not in opened:
+                        opened[source_name] = self.path(source_name).open("rb")
+                    copy_range(opened[source_name], target, offset, length)
+                    size += length
+        except OSError as error:
+            raise _failed("read", self.path(name), error) from error
+        finally:
+            for file in opened.values():
+                file.close()
+        return size
+
+    def read(self, name: str, offset: int, length: int) -> bytes:
+        """The bytes at an address."""
+        path = self.path(name)
+        try:
+            with path.open("rb") as file:
+                file.seek(offset)
+                found = file.read(length)
+        except OSError as error:
+            raise _failed("read", path, error) from error
+        if len(found) != length:
+            raise StoreError(f"{path} is shorter than the database says: {length} bytes at {offset} wanted")
+        return found
+
+    def read_whole(self, name: str) -> bytes:
+        path = self.path(name)
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise _failed("read", path, error) from error
+
+    def lines(self, name: str) -> Iterator[tuple[int, bytes]]:
+        """`(offset, line)` of each line, without its `\\n` or `\\r\\n`; blank lines are left out."""
+        path = self.path(name)
+        try:
+            with path.open("rb") as file:
+                yield from split_lines(file)
+        except OSError as error:
+            raise _failed("read", path, error) from error
+
+    def appendable(self, name: str) -> IO[bytes]:
+        """The file `name`, open for more lines; half a line that a crash left at its end is cut off."""
+        path = self.path(name)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("ab+")
+            size = file.tell()
+            tail = 0
+            while tail < size:
+                step = min(CHUNK, size - tail)
+                file.seek(size - tail - step)
+                cut = file.read(step).rfind(b"\n")
+                if cut >= 0:
+                    file.truncate(size - tail - step + cut + 1)
+                    break
+                tail += step
+            else:
+                file.truncate(0)
+            file.seek(0, os.SEEK_END)
+            return file
+        except OSError as error:
+            raise _failed("write", path, error) from error
+
+    def exists(self, name: str) -> bool:
+        return self.path(name).exists()
+
+    def delete(self, name: str) -> None:
+        """Remove a file; it may be gone already."""
+        self.path(name).unlink(missing_ok=True)
+
+
+def split_lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Lines of an open file with their offsets, in bounded memory (the longest line)."""
+    start, rest = 0, b""
+    while chunk := file.read(CHUNK):
+        pieces = chunk.split(b"\n")
+        pieces[0] = rest + pieces[0]
+        rest = pieces.pop()
+        for piece in pieces:
+            if line := piece.removesuffix(b"\r"):
+                yield start, line
+            start += len(piece) + 1
+        if len(rest) > MAX_LINE:
+            raise StoreError(f"a line of more than {MAX_LINE} bytes at byte {start}: not a line file")
+    if rest:
+        yield start, rest.removesuffix(b"\r")
+
+
+def merged(ranges: Iterable[tuple[str, int, int]]) -> Iterator[tuple[str, int, int]]:
+    """Ranges in order, neighbours that touch joined."""
+    current: tuple[str, int, int] | None = None
+    for name, offset, length in ranges:
+        if current and current[0] == name and current[1] + current[2] == offset:
+            current = (name, current[1], current[2] + length)
+            continue
+        if current:
+            yield current
+        current = (name, offset, length)
+    if current:
+        yield current
+
+
+def copy_range(source: IO[bytes], target: IO[bytes], offset: int, length: int) -> None:
+    """Append a range of one file to another."""
+    target.flush()
+    if hasattr(os, "copy_file_range"):
+        try:
+            while length:
+                copied = os.copy_file_range(source.fileno(), target.fileno(), length, offset_src=offset)
+                if copied == 0:
+                    raise StoreError(f"{source.name} is shorter than the database says")
+                offset, length = offset + copied, length - copied
+            # The descriptor moved; the buffered writer asks it where it is before it writes again.
+            target.seek(0, os.SEEK_END)
+        except OSError as error:
+            if error.errno not in COPY_UNSUPPORTED:
+                raise
+        else:
+            return
+    source.seek(offset)
+    while length:
+        chunk = source.read(min(CHUNK, length))
+        if not chunk:
+            raise StoreError(f"{source.name} is shorter than the database says")
+        target.write(chunk)
+        length -= len(chunk)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in a folder durable, where the system lets us open folders."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _failed(what: str, path: Path, error: OSError) -> StoreError:
+    return StoreError(f"cannot {what} {path}: {error.strerror or error}")

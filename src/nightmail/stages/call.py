@@ -1,0 +1,211 @@
+"""in_progress -> ended, one call at a time: what mode `sync` does instead of submit, poll and ingest.
+
+Each answer is appended, as the line that a batch would have given, to the batch's result file; from
+there on everything is the same code. After a crash the lines that are there stay, half a line is cut
+off, and only the rest is called: what was on its way at that moment may be paid twice, which no client
+of a synchronous API can prevent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from typing import IO
+
+from nightmail.core.batch import Batch, Phase
+from nightmail.core.ids import RunId, custom_id, seq_of
+from nightmail.core.lifecycle import BatchEvent
+from nightmail.core.retry import RETRYABLE_STATUS
+from nightmail.core.run import Run, Wish
+from nightmail.core.throttle import Throttle
+from nightmail.errors import ProviderUnavailable, RateLimited
+from nightmail.providers.base import CallReply, Rates
+from nightmail.stages.ports import Ports
+from nightmail.stages.validate import results_name
+from nightmail.stores.base import Member
+
+OBJECTIONS = (429, 503)
+# A call that got no answer is made again so often before the whole batch takes a rest.
+LOST_CALLS = 3
+WISH_EVERY = 2.0
+
+
+async def start_calls(ports: Ports, batch: Batch) -> Batch:
+    """planned -> in_progress: nothing has to be created anywhere."""
+    return await ports.store.batches.record(
+        ports.lease,
+        batch,
+        BatchEvent.CALLS_STARTED,
+        now=ports.now(),
+        submitted_at=ports.now(),
+        phase=Phase.IN_PROGRESS,
+        total=batch.requests,
+        completed=0,
+    )
+
+
+async def call(ports: Ports, run: Run, batch: Batch, throttle: Throttle) -> Batch:
+    """Make the calls of a batch that have no answer yet. Raises `ProviderError` when the provider is
+    out of reach; what was answered until then is kept."""
+    name = results_name(ports.run_id, batch, "output")
+    answered = await asyncio.to_thread(_answered, ports, batch, name)
+    members = await ports.store.requests.members(batch)
+    paths = await ports.store.requests.file_paths(batch.run_no)
+    todo = deque(member for member in members if member.seq not in answered)
+    file = await asyncio.to_thread(ports.spool.appendable, name)
+    try:
+        await _Calls(ports, batch, throttle, todo, paths, file).make()
+        file.flush()
+        await asyncio.to_thread(os.fsync, file.fileno())
+        size = file.tell()
+    finally:
+        file.close()
+    stopped = bool(todo)
+    await ports.store.requests.record_file(ports.lease, path=name, bytes=size)
+    now = ports.now()
+    return await ports.store.batches.record(
+        ports.lease,
+        batch,
+        BatchEvent.ENDED,
+        now=now,
+        phase=Phase.CANCELLED if stopped else Phase.COMPLETED,
+        status="stopped" if stopped else "called",
+        completed=batch.requests - len(todo),
+        ingested_at=now,
+        due_at=None,
+    )
+
+
+class _Calls:
+    """The calls of one batch: a queue of what is to do, and the answers as they come."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        batch: Batch,
+        throttle: Throttle,
+        todo: deque[Member],
+        paths: dict[int, str],
+        file: IO[bytes],
+    ) -> None:
+        self._ports = ports
+        self._batch = batch
+        self._throttle = throttle
+        self._todo = todo
+        self._paths = paths
+        self._file = file
+        self._lost: dict[int, int] = {}
+        self._wake = asyncio.Event()
+        self._failure: BaseException | None = None
+
+    async def make(self) -> None:
+        """Return when every request has its line, or the run is being cancelled."""
+        tasks: set[asyncio.Task[None]] = set()
+        try:
+            while (self._todo or tasks) and self._failure is None:
+                now = self._ports.now()
+                while self._todo and self._throttle.admits(now):
+                    member = self._todo.popleft()
+                    self._throttle.sent()
+                    task = asyncio.create_task(self._one(member))
+                    tasks.add(task)
+                    task.add_done_callback(tasks.discard)
+                self._wake.clear()
+                self._file.flush()
+                await self._ports.clock.wait(self._pause(), wake=self._wake)
+                if self._todo and await self._unwanted():
+                    break
+        except asyncio.CancelledError:
+            for task in tasks:
+                task.cancel()
+            raise
+        finally:
+            if tasks:
+                await asyncio.gather(*tasks, return_exceptions=True)
+        if self._failure is not None:
+            raise self._failure
+
+    def _pause(self) -> float:
+        """Until the provider lets us go on, if it named a time and something waits for it."""
+        until = self._throttle.blocked_until
+        if not self._todo or until is None:
+            return WISH_EVERY
+        return min(WISH_EVERY, max(0.01, (until - self._ports.now()).total_seconds()))
+
+    async def _unwanted(self) -> bool:
+        run = await self._ports.store.runs.read(self._ports.run_id)
+        return run is not None and run.wish is Wish.CANCEL
+
+    async def _one(self, member: Member) -> None:
+        try:
+            await self._call(member)
+        except BaseException as error:
+            if self._failure is None:
+                self._failure = error
+        finally:
+            self._wake.set()
+
+    async def _call(self, member: Member) -> None:
+        ports, throttle = self._ports, self._throttle
+        line = ports.spool.read(self._paths[member.file_no], member.offset, member.length)
+        body = ports.provider.request_body(line)
+        try:
+            reply = await ports.provider.call(self._batch.endpoint, body)
+        except RateLimited as error:
+            throttle.refused(ports.now(), error.retry_after)
+            self._todo.append(member)
+            return
+        except ProviderUnavailable:
+            throttle.lost()
+            lost = self._lost[member.seq] = self._lost.get(member.seq, 0) + 1
+            if lost >= LOST_CALLS:
+                raise
+            throttle.block(ports.now(), lost * 1.0)
+            self._todo.append(member)
+            return
+        except BaseException:
+            throttle.lost()
+            raise
+        if reply.status in OBJECTIONS:
+            throttle.refused(ports.now(), reply.rates.retry_after)
+            self._todo.append(member)
+            return
+        throttle.answered()
+        if (wait := _used_up(reply.rates)) is not None:
+            throttle.block(ports.now(), wait)
+        self._file.write(_line(ports, member, reply))
+
+
+def _line(ports: Ports, member: Member, reply: CallReply) -> bytes:
+    return ports.provider.result_line(custom_id(ports.run_id, member.seq), reply)
+
+
+def _used_up(rates: Rates) -> float | None:
+    """Seconds until the minute's requests or tokens are there again, if none are left."""
+    waits = [
+        reset
+        for left, reset in (
+            (rates.remaining_requests, rates.reset_requests),
+            (rates.remaining_tokens, rates.reset_tokens),
+        )
+        if left is not None and left <= 0 and reset is not None
+    ]
+    return max(waits) if waits else None
+
+
+def _answered(ports: Ports, batch: Batch, name: str) -> set[int]:
+    """Requests that have their line from before a crash."""
+    if not ports.spool.exists(name):
+        return set()
+    found: set[int] = set()
+    for _, line in ports.spool.lines(name):
+        try:
+            result = ports.provider.read_result(line, batch.endpoint)
+        except ValueError:
+            continue  # half a line: cut off when the file is opened for more
+        if result.custom_id is not None and result.status not in RETRYABLE_STATUS:
+            seq = seq_of(result.custom_id, ports.run_id)
+            if seq is not None:
+                found.add(seq)
+    return found

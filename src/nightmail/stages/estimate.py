@@ -1,0 +1,195 @@
+"""What a run would be: records, tokens, batches, waves and money, without a call and without a store.
+
+It builds every request as `enqueue` would and keeps only the numbers.
+"""
+
+from __future__ import annotations
+
+from collections import Counter as Multiset
+from collections.abc import Callable
+
+import msgspec
+
+from nightmail.core.failure import Reason
+from nightmail.core.ids import RunId
+from nightmail.core.planning import Item, batch_limits, split, waves
+from nightmail.core.pricing import PriceTable, cost_pusd, price_of
+from nightmail.core.request import Endpoint, Mode
+from nightmail.core.run import KeyKind, RunSpec
+from nightmail.core.usage import Usage
+from nightmail.errors import SourceError
+from nightmail.providers.base import Provider
+from nightmail.sources.base import Position, Source
+from nightmail.stages.build import Keying, Workshop, keying_for
+from nightmail.stages.plan import limits_for
+from nightmail.tasks.prepared import PreparedTask
+from nightmail.tokens.base import Counter
+
+# Tokens of an answer that nobody has seen yet; a run's own usage replaces them.
+TOKENS_OF_TEXT = 200
+TOKENS_OF_FIELD = 15
+LOW, HIGH = 0.5, 3.0
+WARNED = 5
+# So many keys are compared; a larger input is compared when it is enqueued.
+KEYS_KEPT = 2_000_000
+
+
+class Costs(msgspec.Struct, frozen=True, kw_only=True):
+    """Pico-USD at short, expected and long answers; None where the model's price is unknown."""
+
+    low: int | None
+    expected: int | None
+    high: int | None
+
+
+class ModelPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of a run that goes to one model."""
+
+    model: str
+    requests: int
+    tokens: int
+    batches: int
+    waves: int
+    quota: int | None
+    exact: bool
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A run before it is one. `tokens_*` are per request."""
+
+    task_name: str
+    mode: Mode
+    records: int
+    requests: int
+    tokens: int
+    tokens_min: int
+    tokens_mean: float
+    tokens_max: int
+    batches: int
+    waves: int
+    models: tuple[ModelPlan, ...]
+    cost: Costs
+    sync_cost: Costs
+    prices_of: str
+    unbuilt: dict[Reason, int]
+    warnings: tuple[str, ...]
+
+
+def estimate(
+    spec: RunSpec,
+    *,
+    task: PreparedTask,
+    source: Source,
+    provider: Provider,
+    counter: Callable[[str], Counter],
+    prices: PriceTable,
+    answer_tokens: float | None = None,
+) -> Plan:
+    """Read the whole source and count. `answer_tokens` is what answers of this task have taken so far."""
+    workshop = Workshop(task=task, provider=provider, counter=counter, run_id=RunId("plan-0000"))
+    items: dict[str, list[Item]] = {}
+    unbuilt: Multiset[Reason] = Multiset()
+    warnings: list[str] = []
+    keys: set[int | str] = set()
+    keying: Keying | None = None
+    records = 0
+    for piece in source.pieces(Position()):
+        rows = source.records(piece)
+        if spec.limit is not None:
+            rows = rows[: max(0, spec.limit - records)]
+        if not rows:
+            break
+        if keying is None and (first := next((row for row in rows if isinstance(row, dict)), None)):
+            try:
+                keying = keying_for(first, spec.key)
+            except ValueError as error:
+                raise SourceError(f"{piece.path}:{piece.row}: {error}") from None
+        built = workshop.build(rows, first_seq=records + 1, keying=keying or Keying(KeyKind.ROW, "row"))
+        records += len(rows)
+        for row in built.rows:
+            items.setdefault(row.model, []).append(Item(row.seq, row.tokens, row.length, row.inputs))
+            if row.key in keys and len(warnings) < WARNED:
+                warnings.append(f"the key {row.key!r} is there more than once: `run` will refuse it")
+            if len(keys) < KEYS_KEPT:
+                keys.add(row.key)
+        for failed in built.failed:
+            unbuilt[failed.reason] += 1
+            if len(warnings) < WARNED:
+                warnings.append(f"record {failed.seq}: {failed.message}")
+    if not records:
+        raise SourceError(f"{spec.source_name}: there are no records in it")
+    models = [_model_plan(spec, provider, task, counter, model, chosen) for model, chosen in items.items()]
+    warnings += [
+        f"the encoding of {each.model} is not known: its tokens are counted with a safety margin"
+        for each in models
+        if not each.exact
+    ]
+    expected = answer_tokens if answer_tokens is not None else _expected_answer(task)
+    counts = [item.tokens for chosen in items.values() for item in chosen]
+    return Plan(
+        task_name=task.name,
+        mode=spec.mode,
+        records=records,
+        requests=len(counts),
+        tokens=sum(counts),
+        tokens_min=min(counts, default=0),
+        tokens_mean=sum(counts) / len(counts) if counts else 0.0,
+        tokens_max=max(counts, default=0),
+        batches=sum(each.batches for each in models),
+        waves=max((each.waves for each in models), default=0),
+        models=tuple(models),
+        cost=_costs(items, prices, spec.mode, expected),
+        sync_cost=_costs(items, prices, Mode.SYNC, expected),
+        prices_of=str(prices.date or "unknown"),
+        unbuilt=dict(unbuilt),
+        warnings=tuple(warnings),
+    )
+
+
+def _model_plan(
+    spec: RunSpec,
+    provider: Provider,
+    task: PreparedTask,
+    counter: Callable[[str], Counter],
+    model: str,
+    items: list[Item],
+) -> ModelPlan:
+    limits = limits_for(provider, spec, model, task.endpoint)
+    slices = list(split(items, batch_limits(limits)))
+    return ModelPlan(
+        model=model,
+        requests=len(items),
+        tokens=sum(item.tokens for item in items),
+        batches=len(slices),
+        waves=waves((each.tokens for each in slices), limits),
+        quota=limits.max_enqueued_tokens,
+        exact=counter(model).exact,
+    )
+
+
+def _expected_answer(task: PreparedTask) -> float:
+    if task.endpoint in (Endpoint.EMBEDDINGS, Endpoint.MODERATIONS):
+        return 0.0
+    schema = task.schema or task.answer_schema
+    guess: float = TOKENS_OF_FIELD * len(schema.get("properties", {})) if schema else TOKENS_OF_TEXT
+    cap = task.task.max_output_tokens
+    return min(guess, cap) if cap else guess
+
+
+def _costs(items: dict[str, list[Item]], prices: PriceTable, mode: Mode, answer: float) -> Costs:
+    return Costs(
+        low=_cost(items, prices, mode, answer * LOW),
+        expected=_cost(items, prices, mode, answer),
+        high=_cost(items, prices, mode, answer * HIGH),
+    )
+
+
+def _cost(items: dict[str, list[Item]], prices: PriceTable, mode: Mode, answer: float) -> int | None:
+    total = 0
+    for model, chosen in items.items():
+        price = price_of(model, prices)
+        if price is None:
+            return None
+        # Per request, because long prompts have prices of their own.
+        total += sum(cost_pusd(Usage(item.tokens, round(answer)), price, mode=mode) for item in chosen)
+    return total

@@ -1,0 +1,88 @@
+"""The failures file: one JSON line per record that failed for good, with its last raw answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nightmail.core.failure import Reason
+from nightmail.core.run import KeyKind, Run
+from nightmail.errors import SinkError
+from nightmail.spool import Spool
+from nightmail.stages.ports import Ports
+from nightmail.stores.base import Failure
+
+PAGE = 5_000
+
+
+async def write_failures(ports: Ports, run: Run, path: Path) -> int:
+    """Write the file, or remove an earlier one if nothing has failed; how many records are in it."""
+    if not (await ports.store.requests.count(run.run_no)).reasons:
+        await asyncio.to_thread(path.unlink, missing_ok=True)
+        return 0
+    temporary = path.with_name(f".{path.name}.part")
+    count, after = 0, 0
+    paths = await ports.store.requests.file_paths(run.run_no)
+    await asyncio.to_thread(temporary.unlink, missing_ok=True)
+    try:
+        while page := await ports.store.requests.list_failures(run.run_no, after=after, limit=PAGE):
+            lines = await asyncio.to_thread(_lines, ports.spool, run, page, paths)
+            await asyncio.to_thread(_append, temporary, lines)
+            count, after = count + len(page), page[-1].seq
+        await asyncio.to_thread(temporary.replace, path)
+    except OSError as error:
+        raise SinkError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        await asyncio.to_thread(temporary.unlink, missing_ok=True)
+    return count
+
+
+async def list_failures(ports: Ports, run: Run) -> list[dict[str, Any]]:
+    """All failures as they would be in the file."""
+    paths = await ports.store.requests.file_paths(run.run_no)
+    found: list[dict[str, Any]] = []
+    after = 0
+    while page := await ports.store.requests.list_failures(run.run_no, after=after, limit=PAGE):
+        found += [failure_row(ports.spool, run, failure, paths) for failure in page]
+        after = page[-1].seq
+    return found
+
+
+def failure_row(spool: Spool, run: Run, failure: Failure, paths: dict[int, str]) -> dict[str, Any]:
+    """One failure: its key under its own name, its number in the source, what went wrong, what came."""
+    answer = None
+    if failure.answer is not None:
+        raw = spool.read(paths[failure.answer.file_no], failure.answer.offset, failure.answer.length)
+        answer = _readable(raw)
+    # A row of which no key could be read is known by its number alone.
+    keyless = (
+        failure.reason is Reason.BAD_ROW and run.key_kind is not KeyKind.ROW and failure.key == failure.seq
+    )
+    return {
+        run.key_name or "row": None if keyless else failure.key,
+        "record": failure.seq,
+        "reason": failure.reason.value,
+        "message": failure.message,
+        "attempts": failure.attempts,
+        "answer": answer,
+    }
+
+
+def _readable(raw: bytes) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.DecodeError:
+        return raw.decode(errors="replace")
+
+
+def _lines(spool: Spool, run: Run, page: Iterable[Failure], paths: dict[int, str]) -> bytes:
+    return b"".join(msgspec.json.encode(failure_row(spool, run, each, paths)) + b"\n" for each in page)
+
+
+def _append(path: Path, lines: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(lines)

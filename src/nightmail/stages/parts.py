@@ -1,0 +1,103 @@
+"""Output parts: the accepted outputs of one batch as an Arrow file in the spool.
+
+A part is written before its batch is settled and is rewritten, with the same rows, if a crash comes
+between. `deliver` puts the parts together; only rows that the store calls succeeded in that batch count.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from nightmail.core.run import KeyKind
+from nightmail.spool import Spool
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROWS_AT_ONCE = 5_000
+SEQ = "_seq"
+# Where the task's outputs have no schema of their own, a part keeps them as JSON and `deliver` finds one.
+LOOSE = "_json"
+META = ("_model", "_attempts", "_input_tokens", "_output_tokens", "_cost_usd")
+
+
+def part_name(run_id: str, batch_no: int) -> str:
+    return f"{run_id}/outputs/{batch_no}.arrow"
+
+
+def part_schema(key_name: str, key_kind: KeyKind, outputs: pa.Schema | None) -> pa.Schema:
+    """The columns of a part: number, key, the output's fields, what it took."""
+    import pyarrow as pa
+
+    key_type = pa.string() if key_kind is KeyKind.TEXT else pa.int64()
+    fields = list(outputs) if outputs is not None else [pa.field(LOOSE, pa.string())]
+    return pa.schema(
+        [
+            pa.field(SEQ, pa.int64()),
+            pa.field(key_name, key_type),
+            *fields,
+            pa.field("_model", pa.string()),
+            pa.field("_attempts", pa.int64()),
+            pa.field("_input_tokens", pa.int64()),
+            pa.field("_output_tokens", pa.int64()),
+            pa.field("_cost_usd", pa.float64()),
+        ]
+    )
+
+
+class PartWriter:
+    """Rows in, record batches out; holds at most `ROWS_AT_ONCE` rows."""
+
+    def __init__(self, writer: pa.ipc.RecordBatchFileWriter, schema: pa.Schema) -> None:
+        self._writer = writer
+        self._schema = schema
+        self._loose = LOOSE in schema.names
+        self._fields = schema.names[2 : -len(META)]
+        self._columns: list[list[Any]] = [[] for _ in schema.names]
+
+    def add(self, seq: int, key: int | str, columns: dict[str, Any], meta: tuple[Any, ...]) -> None:
+        """One accepted output. `columns` are its fields, `meta` the values of `META`."""
+        if self._loose:
+            values: list[Any] = [msgspec.json.encode(columns).decode()]
+        else:
+            values = [columns.get(name) for name in self._fields]
+        for column, value in zip(self._columns, (seq, key, *values, *meta), strict=True):
+            column.append(value)
+        if len(self._columns[0]) >= ROWS_AT_ONCE:
+            self.flush()
+
+    def flush(self) -> None:
+        import pyarrow as pa
+
+        if self._columns[0]:
+            arrays = [
+                pa.array(values, type=field.type)
+                for values, field in zip(self._columns, self._schema, strict=True)
+            ]
+            self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
+            self._columns = [[] for _ in self._schema.names]
+
+
+@contextlib.contextmanager
+def writing(spool: Spool, name: str, schema: pa.Schema) -> Iterator[PartWriter]:
+    """A part that appears under `name` when the block ends without an exception."""
+    import pyarrow as pa
+
+    with spool.replacing(name) as file, pa.ipc.new_file(file, schema) as writer:
+        part = PartWriter(writer, schema)
+        yield part
+        part.flush()
+
+
+def read_part(spool: Spool, name: str) -> Iterator[pa.RecordBatch]:
+    """The record batches of a part, mapped rather than read."""
+    import pyarrow as pa
+
+    with pa.memory_map(str(spool.path(name))) as mapped:
+        reader = pa.ipc.open_file(mapped)
+        for number in range(reader.num_record_batches):
+            yield reader.get_batch(number)

@@ -1,0 +1,83 @@
+"""requests -> batches: cut what is ready into batches and write them down."""
+
+from __future__ import annotations
+
+from nightmail.core.batch import CLOSED_STATES, BatchState
+from nightmail.core.limits import Limits
+from nightmail.core.planning import Slice, batch_limits, split
+from nightmail.core.request import Endpoint, Mode
+from nightmail.core.run import Run, RunSpec
+from nightmail.providers.base import Provider
+from nightmail.stages.ports import Ports
+from nightmail.stores.base import NewBatch, Ready
+
+# So many requests are looked at in one go; a multiple of the largest batch.
+AT_ONCE = 200_000
+# Requests that are asked again wait for company until so many are there or nothing else is in flight:
+# a batch of its own for each would use up the batches that may be created in an hour.
+COMPANY = 1_000
+# A synchronous "batch" is only a portion of calls whose results are taken in together.
+SYNC_PORTION = 1_000
+
+
+async def plan(ports: Ports, run: Run) -> int:
+    """Write down batches for whatever is ready; how many."""
+    store = ports.store
+    unsettled = [state for state in BatchState if state not in (*CLOSED_STATES, BatchState.SETTLED)]
+    planned = 0
+    while True:
+        ready = await store.requests.list_ready(run.run_no, now=ports.now(), limit=AT_ONCE)
+        cut_short = sum(len(each.items) for each in ready) >= AT_ONCE
+        batches: list[NewBatch] = []
+        for each in ready:
+            again = each.items[0].seq <= run.planned_seq
+            if again and len(each.items) < COMPANY and run.spec.mode is Mode.BATCH:
+                in_flight = batches or await store.batches.list(run.run_no, states=unsettled)
+                if in_flight:
+                    continue
+            batches += _cut(ports, run, each, drop_last=cut_short)
+        if not batches:
+            return planned
+        await store.batches.record_planned(ports.lease, batches, now=ports.now())
+        planned += len(batches)
+        if not cut_short:
+            return planned
+
+
+def _cut(ports: Ports, run: Run, ready: Ready, *, drop_last: bool) -> list[NewBatch]:
+    limits = limits_for(ports.provider, run.spec, ready.group.model, ready.group.endpoint)
+    slices: list[Slice] = list(split(ready.items, batch_limits(limits)))
+    if drop_last and len(slices) > 1:
+        # More requests follow that this look did not see: the last batch can be fuller.
+        slices.pop()
+    return [
+        NewBatch(
+            group=ready.group,
+            mode=run.spec.mode,
+            account=ports.provider.account,
+            seqs=[item.seq for item in each.items],
+            tokens=each.tokens,
+            bytes=each.bytes,
+            inputs=each.inputs,
+        )
+        for each in slices
+    ]
+
+
+def limits_for(provider: Provider, spec: RunSpec, model: str, endpoint: Endpoint) -> Limits:
+    """What holds for a model in this run: the provider's limits, and the user's where they are lower
+    (a quota of the user's replaces the provider's: who has a higher tier says so)."""
+    known = provider.limits(model, endpoint)
+    most = SYNC_PORTION if spec.mode is Mode.SYNC else known.max_batch_requests
+    return Limits(
+        max_batch_requests=min(most, spec.max_batch_requests or most),
+        max_batch_bytes=min(known.max_batch_bytes, spec.max_batch_bytes or known.max_batch_bytes),
+        max_batch_tokens=known.max_batch_tokens,
+        max_batch_inputs=known.max_batch_inputs,
+        max_enqueued_tokens=None
+        if spec.mode is Mode.SYNC
+        else spec.quotas.get(model, known.max_enqueued_tokens),
+        max_active_batches=spec.max_active_batches or known.max_active_batches,
+        context_window=known.context_window,
+        max_output_tokens=known.max_output_tokens,
+    )

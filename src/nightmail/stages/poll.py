@@ -1,0 +1,95 @@
+"""in_progress -> ended: ask how a batch is, and note when the provider is finished with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nightmail.core.batch import ENDED_PHASES, Batch, Phase
+from nightmail.core.lifecycle import BatchEvent
+from nightmail.core.polling import GRACE, delay
+from nightmail.core.run import Run
+from nightmail.errors import NotFound, Unsupported
+from nightmail.providers.base import RemoteBatch
+from nightmail.stages.ports import Ports
+
+# From so many batches on, one list call is cheaper than asking after each.
+LIST_FROM = 6
+# A list that has not shown them all after so many entries will not soon.
+LIST_MOST = 1_000
+VANISHED = "vanished"
+
+
+async def look(ports: Ports, run: Run, batches: Sequence[Batch]) -> None:
+    """Look at batches that are due, with one list call where there are many."""
+    waiting = {batch.provider_batch_id: batch for batch in batches}
+    if len(waiting) >= LIST_FROM:
+        try:
+            seen = 0
+            async for remote in ports.provider.find():
+                if (batch := waiting.pop(remote.id, None)) is not None:
+                    await note(ports, run, batch, remote)
+                seen += 1
+                if not waiting or seen >= LIST_MOST:
+                    break
+        except Unsupported:
+            pass
+    for batch in waiting.values():
+        await poll(ports, run, batch)
+
+
+async def poll(ports: Ports, run: Run, batch: Batch) -> Batch:
+    """Look at one batch."""
+    assert batch.provider_batch_id is not None
+    try:
+        remote = await ports.provider.poll(batch.provider_batch_id)
+    except NotFound as error:
+        # The provider forgot it (facts E.14). Its requests are missing, and go again.
+        return await ports.store.batches.record(
+            ports.lease,
+            batch,
+            BatchEvent.ENDED,
+            now=ports.now(),
+            phase=Phase.FAILED,
+            status=VANISHED,
+            error_message=str(error),
+        )
+    return await note(ports, run, batch, remote)
+
+
+async def note(ports: Ports, run: Run, batch: Batch, remote: RemoteBatch) -> Batch:
+    """Write down what the provider says of a batch; it has ended if the provider says so and, where
+    there must be files, names them (they may appear some polls later)."""
+    now = ports.now()
+    told = {
+        "status": remote.status,
+        "phase": remote.phase,
+        "total": remote.total,
+        "completed": remote.completed,
+        "failed": remote.failed,
+        "polls": batch.polls + 1,
+        "output_file_id": remote.output_file_id or batch.output_file_id,
+        "error_file_id": remote.error_file_id or batch.error_file_id,
+    }
+    if remote.phase not in ENDED_PHASES:
+        due_at = now + delay(batch.polls + 1, chance=ports.clock.chance(), interval=run.spec.poll_interval)
+        return await ports.store.batches.record(ports.lease, batch, None, now=now, due_at=due_at, **told)
+    ended_at = batch.ended_at or now
+    no_files = remote.output_file_id is None and remote.error_file_id is None
+    if no_files and remote.phase is Phase.COMPLETED and now - ended_at < GRACE:
+        due_at = now + delay(0, chance=ports.clock.chance(), interval=run.spec.poll_interval)
+        return await ports.store.batches.record(
+            ports.lease, batch, None, now=now, due_at=due_at, ended_at=ended_at, **told
+        )
+    first = remote.errors[0] if remote.errors and remote.phase is Phase.FAILED else None
+    return await ports.store.batches.record(
+        ports.lease,
+        batch,
+        BatchEvent.ENDED,
+        now=now,
+        ended_at=ended_at,
+        due_at=None,
+        error_code=first.code or "failed" if first else None,
+        error_message=first.message if first else None,
+        error_line=first.line if first else None,
+        **told,
+    )

@@ -1,0 +1,174 @@
+"""outcomes -> states: each request of a batch succeeds, goes again, or is final, in one transaction.
+
+What goes again with another body (a repair, a larger cap, the fallback model) gets a new line in a new
+file, written before that transaction; a crash between the two leaves a file that will be written again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from nightmail.core.batch import Batch
+from nightmail.core.lifecycle import BatchEvent, RequestEvent
+from nightmail.core.pricing import price_of
+from nightmail.core.result import Outcome, Rejection
+from nightmail.core.retry import (
+    Again,
+    RetryDecision,
+    RetryPolicy,
+    after_no_answer,
+    after_rejection,
+)
+from nightmail.core.run import KeyKind, Run, Wish
+from nightmail.stages.amend import Amendment, amended_lines, cap_can_grow
+from nightmail.stages.parts import part_name, part_schema, writing
+from nightmail.stages.ports import Ports
+from nightmail.stages.records import Records
+from nightmail.stages.refused import settle_refused
+from nightmail.stages.validate import Judge, Problem, ResultFile, Verdicts, results_name
+from nightmail.stores.base import BatchSums, Member, Setback, StoredShard
+
+TOLD = 20  # names told in one event
+
+
+async def settle(ports: Ports, run: Run, batch: Batch) -> Batch:
+    """Judge an ended batch whose result files are here, and settle every request of it."""
+    files = await _result_files(ports, batch)
+    if batch.error_code is not None and not files:
+        return await settle_refused(ports, run, batch, BatchEvent.SETTLED)
+    members = await ports.store.requests.members(batch)
+    shards = await ports.store.requests.list_shards(run.run_no) if ports.task.needs_record else []
+    verdicts = await asyncio.to_thread(_judge, ports, run, batch, members, files, shards)
+    await _tell(ports, batch, verdicts)
+    decided = [_decide(ports, run, batch.model, problem) for problem in verdicts.problems]
+    amendments = [
+        Amendment(problem=problem, again=decision.again)
+        for problem, decision in zip(verdicts.problems, decided, strict=True)
+        if decision.again not in (None, Again.UNCHANGED)
+    ]
+    lines = await amended_lines(ports, batch, amendments)
+    setbacks = [
+        msgspec.structs.replace(_setback(ports, run, problem, decision), line=lines.get(problem.member.seq))
+        for problem, decision in zip(verdicts.problems, decided, strict=True)
+    ]
+    return await ports.store.requests.record_outcomes(
+        ports.lease,
+        batch,
+        successes=verdicts.successes,
+        setbacks=setbacks,
+        sums=_sums(verdicts),
+        event=BatchEvent.SETTLED,
+        now=ports.now(),
+    )
+
+
+async def _result_files(ports: Ports, batch: Batch) -> list[ResultFile]:
+    numbers = {path: number for number, path in (await ports.store.requests.file_paths(batch.run_no)).items()}
+    names = [results_name(ports.run_id, batch, kind) for kind in ("output", "errors")]
+    return [ResultFile(file_no=numbers[name], name=name) for name in names if name in numbers]
+
+
+def _judge(
+    ports: Ports,
+    run: Run,
+    batch: Batch,
+    members: Sequence[Member],
+    files: Sequence[ResultFile],
+    shards: Sequence[StoredShard],
+) -> Verdicts:
+    schema = part_schema(run.key_name or "row", run.key_kind or KeyKind.ROW, ports.task.arrow_schema())
+    with writing(ports.spool, part_name(ports.run_id, batch.batch_no), schema) as part:
+        return Judge(
+            task=ports.task,
+            provider=ports.provider,
+            spool=ports.spool,
+            run_id=run.run_id,
+            batch=batch,
+            members=members,
+            price=price_of(batch.model, ports.prices),
+            records=Records(ports.spool, ports.source, shards) if shards else None,
+            part=part,
+        ).judge(files)
+
+
+def _decide(ports: Ports, run: Run, model: str, problem: Problem) -> RetryDecision:
+    """What becomes of a request without an accepted output."""
+    policy = RetryPolicy(
+        max_attempts=run.spec.max_attempts,
+        fallback=ports.task.task.fallback_model is not None,
+        retry_refusals=ports.task.task.on_refusal == "retry",
+    )
+    member = problem.member
+    if problem.rejection is not None:
+        can_grow = problem.rejection is Rejection.TRUNCATED and cap_can_grow(ports, problem, model)
+        return after_rejection(problem.rejection, policy, attempts=member.attempts + 1, cap_can_grow=can_grow)
+    return after_no_answer(
+        problem.outcome,
+        policy,
+        status=problem.status,
+        attempts=member.attempts,
+        expiries=member.expiries,
+    )
+
+
+def _setback(ports: Ports, run: Run, problem: Problem, decision: RetryDecision) -> Setback:
+    event, due_at = RequestEvent.FAILED, None
+    if decision.again is not None and run.wish is Wish.CANCEL:
+        event = RequestEvent.GIVEN_UP
+    elif decision.again is not None and decision.delay:
+        # Spread, so that a thousand lines refused at once do not come back at once.
+        event, due_at = RequestEvent.POSTPONED, ports.now() + decision.delay * (1 + ports.clock.chance())
+    elif decision.again is not None:
+        event = RequestEvent.RETURNED
+    given_up = event is RequestEvent.GIVEN_UP
+    return Setback(
+        seq=problem.member.seq,
+        event=event,
+        reason=decision.reason,
+        message=problem.message,
+        outcome=problem.outcome,
+        costs_attempt=decision.costs_attempt and not given_up,
+        costs_expiry=not decision.costs_attempt and not given_up,
+        answer=problem.answer,
+        due_at=due_at,
+        input_tokens=problem.usage.input_tokens,
+        output_tokens=problem.usage.output_tokens,
+        cost_pusd=problem.cost_pusd,
+    )
+
+
+def _sums(verdicts: Verdicts) -> BatchSums:
+    return BatchSums(
+        succeeded=len(verdicts.successes),
+        input_tokens=verdicts.usage.input_tokens,
+        output_tokens=verdicts.usage.output_tokens,
+        cached_tokens=verdicts.usage.cached_tokens,
+        reasoning_tokens=verdicts.usage.reasoning_tokens,
+        cost_pusd=verdicts.cost_pusd,
+        sync_cost_pusd=verdicts.sync_cost_pusd,
+        wasted_pusd=verdicts.wasted_pusd,
+        counted_tokens=verdicts.counted_tokens,
+    )
+
+
+async def _tell(ports: Ports, batch: Batch, verdicts: Verdicts) -> None:
+    """What no request's state can show is at least said."""
+    told = {
+        "unknown_results": verdicts.unknown[:TOLD],
+        "unknown_result_count": len(verdicts.unknown),
+        "duplicate_results": verdicts.duplicates,
+        "unreadable_lines": verdicts.unreadable,
+        "callback_errors": verdicts.callback_errors[:TOLD],
+        "missing": sum(problem.outcome is Outcome.MISSING for problem in verdicts.problems),
+    }
+    if any(told.values()):
+        await ports.store.events.record(
+            ports.run_no,
+            "results_odd",
+            now=ports.now(),
+            batch_no=batch.batch_no,
+            **{name: value for name, value in told.items() if value},
+        )

@@ -1,0 +1,143 @@
+"""planned -> in_progress: hand a batch to its provider, at most once.
+
+1 the intent is committed (and with it the queue's tokens are taken), 2 the input file is uploaded, which
+is safe to repeat, 3 its id is recorded, 4 the batch is created, once, 5 its id is recorded. A crash
+before 3 leaves at most a file that nobody uses; a crash after 3 leaves a batch whose fate `recover`
+finds out from the provider, because the create call may have been carried out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from nightmail.core.batch import Batch
+from nightmail.core.lifecycle import BatchEvent
+from nightmail.core.polling import delay
+from nightmail.core.recovery import metadata
+from nightmail.core.run import Run
+from nightmail.errors import NotFound, ProviderError, ProviderUnavailable, RequestRefused
+from nightmail.providers.base import RemoteBatch
+from nightmail.stages.plan import limits_for
+from nightmail.stages.ports import Ports
+from nightmail.stages.refused import settle_refused
+
+# A file is sometimes not visible to the create call for some seconds after its upload (facts E.8).
+VISIBILITY_TRIES = 8
+
+
+async def submit(ports: Ports, run: Run, batch: Batch) -> Batch | None:
+    """Submit a planned batch; None if the account's queue has no room for it now.
+
+    Raises `ProviderError` after the batch has been put back to planned, except where its fate is
+    unknown: then it is doubtful, and nothing is raised."""
+    limits = limits_for(ports.provider, run.spec, batch.model, batch.endpoint)
+    claimed = await ports.store.batches.claim_submit(
+        ports.lease,
+        batch,
+        now=ports.now(),
+        max_enqueued_tokens=limits.max_enqueued_tokens,
+        max_active_batches=limits.max_active_batches,
+    )
+    if claimed is None:
+        return None
+    batch = claimed
+    if batch.input_file_id is None:
+        try:
+            batch = await _upload(ports, batch)
+        except RequestRefused as error:
+            return await _refuse(ports, run, batch, error)
+    return await _create(ports, run, batch)
+
+
+async def _upload(ports: Ports, batch: Batch) -> Batch:
+    name = input_name(ports.run_id, batch)
+    members = await ports.store.requests.members(batch)
+    paths = await ports.store.requests.file_paths(batch.run_no)
+    ranges = [(paths[each.file_no], each.offset, each.length) for each in members]
+    size = await asyncio.to_thread(ports.spool.gather, ranges, name)
+    try:
+        remote = await ports.provider.upload(ports.spool.path(name), filename=f"{batch.batch_id}.jsonl")
+        if remote.bytes is not None and remote.bytes != size:
+            raise ProviderUnavailable(
+                f"the upload of {batch.batch_id!r} arrived with {remote.bytes:,} of {size:,} bytes",
+                ambiguous=False,
+            )
+    except RequestRefused:
+        raise
+    except ProviderError:
+        await _keep(ports, batch, BatchEvent.DEFERRED)
+        raise
+    return await ports.store.batches.record(
+        ports.lease, batch, None, now=ports.now(), input_file_id=remote.id
+    )
+
+
+async def _create(ports: Ports, run: Run, batch: Batch) -> Batch:
+    assert batch.input_file_id is not None
+    for attempt in range(1, VISIBILITY_TRIES + 1):
+        try:
+            remote = await ports.provider.create(
+                input_file_id=batch.input_file_id,
+                endpoint=batch.endpoint,
+                metadata=metadata(ports.run_id, batch.batch_id, batch.attempt),
+            )
+        except NotFound as error:
+            if attempt < VISIBILITY_TRIES:
+                await ports.clock.wait(delay(attempt - 1, chance=ports.clock.chance()).total_seconds())
+                continue
+            # Gone rather than late: upload it again.
+            await _keep(ports, batch, BatchEvent.DEFERRED, input_file_id=None)
+            raise ProviderUnavailable(str(error), ambiguous=False) from error
+        except RequestRefused as error:
+            return await _refuse(ports, run, batch, error)
+        except ProviderUnavailable as error:
+            if error.ambiguous:
+                # Whether it was carried out is not known: from here on only `recover` may act.
+                return await _keep(ports, batch, BatchEvent.DOUBTED)
+            await _keep(ports, batch, BatchEvent.DEFERRED)
+            raise
+        except ProviderError:
+            await _keep(ports, batch, BatchEvent.DEFERRED)
+            raise
+        return await record_submitted(ports, batch, remote)
+    raise AssertionError("unreachable")
+
+
+async def record_submitted(ports: Ports, batch: Batch, remote: RemoteBatch) -> Batch:
+    """The provider has the batch, under this id."""
+    batch = await ports.store.batches.record(
+        ports.lease,
+        batch,
+        BatchEvent.SUBMITTED,
+        now=ports.now(),
+        provider_batch_id=remote.id,
+        status=remote.status,
+        phase=remote.phase,
+        polls=0,
+        due_at=ports.now() + delay(0, chance=ports.clock.chance()),
+    )
+    await ports.store.events.record(
+        ports.run_no,
+        "batch_submitted",
+        now=ports.now(),
+        batch_no=batch.batch_no,
+        provider_batch_id=remote.id,
+    )
+    return batch
+
+
+async def _refuse(ports: Ports, run: Run, batch: Batch, error: RequestRefused) -> Batch:
+    """The provider will never take this batch: its requests find their outcome as if it had failed."""
+    batch = await ports.store.batches.record(
+        ports.lease, batch, None, now=ports.now(), error_code=error.code or str(error.status),
+        error_message=str(error),
+    )  # fmt: skip
+    return await settle_refused(ports, run, batch, BatchEvent.REFUSED)
+
+
+async def _keep(ports: Ports, batch: Batch, event: BatchEvent, **changes: str | None) -> Batch:
+    return await ports.store.batches.record(ports.lease, batch, event, now=ports.now(), **changes)
+
+
+def input_name(run_id: str, batch: Batch) -> str:
+    return f"{run_id}/batches/{batch.batch_no}.input.jsonl"

@@ -1,0 +1,452 @@
+"""The store port, in the words of the domain: what nightmail remembers.
+
+Four groups, one per table that matters. Every write that belongs to a run is fenced: it names the
+lease under which it is made, and changes nothing (`LeaseLost`) when another worker has taken the run
+over. Every state change is a compare-and-set on the old state. A method is one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from nightmail.core.batch import Batch, BatchState
+from nightmail.core.failure import Reason
+from nightmail.core.ids import BatchId, RunId
+from nightmail.core.lifecycle import BatchEvent, RequestEvent, RunEvent
+from nightmail.core.planning import Item
+from nightmail.core.quota import Enqueued
+from nightmail.core.request import Endpoint, Mode, RequestState
+from nightmail.core.run import KeyKind, PauseReason, Run, RunSpec, Wish
+
+Key = int | str
+
+
+class Lease(NamedTuple):
+    """The right to drive one run, until a time. The token is the fence."""
+
+    run_no: int
+    token: str
+
+
+class Address(NamedTuple):
+    """Where bytes are in the spool."""
+
+    file_no: int
+    offset: int
+    length: int
+
+
+class ReadyRow(NamedTuple):
+    """A request as it enters: made from a record, not in a batch yet."""
+
+    seq: int
+    key: Key
+    group_no: int
+    tokens: int
+    inputs: int
+    offset: int
+    length: int
+
+
+class FailedRow(NamedTuple):
+    """A record of which no request could be made."""
+
+    seq: int
+    key: Key
+    reason: Reason
+    message: str
+
+
+class Shard(msgspec.Struct, frozen=True, kw_only=True):
+    """The requests made from one piece of the source: one transaction.
+
+    `position` is where reading goes on; `source_path` and `source_row` say where the piece began.
+    The request lines are in `file_path` (relative to the spool), the piece itself in `piece_path`
+    (None where the task never asks for records again)."""
+
+    shard_no: int
+    first_seq: int
+    record_count: int
+    source_path: str
+    source_row: int
+    position: str
+    file_path: str
+    file_bytes: int
+    piece_path: str | None
+    ready: list[ReadyRow]
+    failed: list[FailedRow]
+
+
+class StoredShard(NamedTuple):
+    """Where the records `first_seq` to `first_seq + record_count - 1` came from."""
+
+    shard_no: int
+    first_seq: int
+    record_count: int
+    source_path: str
+    source_row: int
+    piece_path: str | None
+
+
+class Group(NamedTuple):
+    """Requests that may share a batch."""
+
+    group_no: int
+    model: str
+    endpoint: Endpoint
+
+
+class Ready(NamedTuple):
+    """Requests of one group that may be put into a batch, in order."""
+
+    group: Group
+    items: list[Item]
+
+
+class NewBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch to be written down: its requests by their numbers, ascending."""
+
+    group: Group
+    mode: Mode
+    account: str
+    seqs: list[int]
+    tokens: int
+    bytes: int
+    inputs: int
+
+
+class Member(NamedTuple):
+    """A request of a batch, as much of it as judging and sending need."""
+
+    seq: int
+    key: Key
+    attempts: int
+    expiries: int
+    tokens: int
+    file_no: int
+    offset: int
+    length: int
+    spent_input: int
+    spent_output: int
+    spent_pusd: int | None
+
+
+class Success(NamedTuple):
+    """An accepted answer: where its result line is and what it cost."""
+
+    seq: int
+    file_no: int
+    offset: int
+    length: int
+    input_tokens: int
+    output_tokens: int
+    cost_pusd: int | None
+
+
+class NewLine(NamedTuple):
+    """A request's replacement line: another body for its next attempt."""
+
+    address: Address
+    group_no: int
+    tokens: int
+
+
+class Setback(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt that did not succeed, and what becomes of the request.
+
+    `event` is FAILED, RETURNED, POSTPONED (then `due_at`) or GIVEN_UP. `answer` is where the result
+    line is, if one came. `line` replaces the request's line for the next attempt."""
+
+    seq: int
+    event: RequestEvent
+    reason: Reason
+    message: str
+    outcome: str
+    costs_attempt: bool = False
+    costs_expiry: bool = False
+    answer: Address | None = None
+    due_at: datetime | None = None
+    line: NewLine | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_pusd: int | None = 0
+
+
+class BatchSums(msgspec.Struct, frozen=True, kw_only=True):
+    """What a settled batch used and cost; see `Batch`."""
+
+    succeeded: int
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    reasoning_tokens: int
+    cost_pusd: int | None
+    sync_cost_pusd: int | None
+    wasted_pusd: int | None
+    counted_tokens: int  # our own estimate for the requests whose usage came back: calibration
+
+
+class Attempt(NamedTuple):
+    """A past attempt that did not succeed."""
+
+    seq: int
+    number: int
+    batch_id: BatchId | None
+    outcome: str
+    reason: Reason
+    message: str
+    answer: Address | None
+    input_tokens: int
+    output_tokens: int
+    cost_pusd: int | None
+    ended_at: datetime
+
+
+class Failure(NamedTuple):
+    """A record that failed for good, with its last attempt's answer."""
+
+    seq: int
+    key: Key
+    reason: Reason
+    message: str
+    attempts: int
+    answer: Address | None
+
+
+class RequestRow(NamedTuple):
+    """One request, whole: for looking at a record."""
+
+    seq: int
+    key: Key
+    state: RequestState
+    attempts: int
+    expiries: int
+    model: str
+    tokens: int
+    request: Address | None
+    answer: Address | None
+    reason: Reason | None
+    batch_id: BatchId | None
+
+
+class Tally(msgspec.Struct, frozen=True, kw_only=True):
+    """How many requests of a run are in each state, and how many failed for which reason."""
+
+    states: dict[RequestState, int]
+    reasons: dict[Reason, int]
+    again: dict[Reason, int]  # attempts that were (or will be) followed by another, by what was wrong
+
+
+class Event(NamedTuple):
+    """Something that happened, for people: told once, never decided from."""
+
+    at: datetime
+    run_id: RunId
+    batch_id: BatchId | None
+    name: str
+    detail: dict[str, Any]
+
+
+class Runs(Protocol):
+    async def record(
+        self,
+        *,
+        run_id: RunId,
+        identity: str,
+        spec: RunSpec,
+        fingerprint: Mapping[str, str],
+        now: datetime,
+    ) -> Run:
+        """Write a new run down, or return the one that has the id already."""
+        ...
+
+    async def read(self, run_id: RunId) -> Run | None: ...
+    async def list(self, *, identity: str | None = None) -> list[Run]:
+        """All runs, oldest first; of one identity if given."""
+        ...
+
+    async def claim(
+        self,
+        *,
+        run_id: RunId | None,
+        token: str,
+        now: datetime,
+        until: datetime,
+        dead: Sequence[str] = (),
+    ) -> Lease | None:
+        """Take a run that has work and no living lease (the oldest, or the one named). Leases with the
+        tokens `dead` are known to be over before their time."""
+        ...
+
+    async def lease_tokens(self) -> Sequence[str]:
+        """The tokens of all leases, living or not."""
+        ...
+
+    async def record_lease(self, lease: Lease, *, until: datetime) -> None:
+        """Keep the lease longer. Raises `LeaseLost`."""
+        ...
+
+    async def delete_lease(self, lease: Lease) -> None:
+        """Give the run back. A lease already lost is left alone."""
+        ...
+
+    async def record_event(
+        self,
+        run_no: int,
+        event: RunEvent,
+        *,
+        now: datetime,
+        reason: PauseReason | None = None,
+        message: str | None = None,
+        lease: Lease | None = None,
+    ) -> Run:
+        """Move the run by its table. Without a lease this is a client's doing (pause, resume, reopen)."""
+        ...
+
+    async def delete_unsent(self, run_no: int) -> bool:
+        """Forget a run of which nothing was ever put into a batch; False if something was."""
+        ...
+
+    async def record_wish(self, run_no: int, wish: Wish | None) -> None: ...
+    async def record_spec(self, run_no: int, spec: RunSpec, fingerprint: Mapping[str, str]) -> Run:
+        """How the run travels has changed, or a changed task was accepted."""
+        ...
+
+    async def record_key(self, lease: Lease, *, name: str, kind: KeyKind) -> None: ...
+    async def record_delivered(self, lease: Lease, *, now: datetime) -> None: ...
+    async def record_undelivered(self, run_no: int) -> None:
+        """The output is gone; a worker is to deliver it again."""
+        ...
+
+
+class Requests(Protocol):
+    async def record_group(self, lease: Lease, *, model: str, endpoint: Endpoint) -> Group:
+        """The group of a model and an endpoint, made if it is new."""
+        ...
+
+    async def list_groups(self, run_no: int) -> list[Group]: ...
+    async def record_shard(self, lease: Lease, shard: Shard, *, now: datetime) -> None: ...
+    async def list_shards(self, run_no: int) -> list[StoredShard]: ...
+    async def duplicate_keys(self, run_no: int, *, limit: int) -> list[tuple[Key, list[int]]]:
+        """Keys that more than one record has, with their sequence numbers."""
+        ...
+
+    async def record_failed(self, lease: Lease, rows: Sequence[FailedRow], *, now: datetime) -> None:
+        """Ready requests that must not be sent after all."""
+        ...
+
+    async def list_ready(self, run_no: int, *, now: datetime, limit: int) -> list[Ready]:
+        """Up to `limit` requests to put into batches now: those asked again first, then the new."""
+        ...
+
+    async def next_due(self, run_no: int) -> datetime | None:
+        """When the first waiting request will be ready."""
+        ...
+
+    async def members(self, batch: Batch) -> list[Member]:
+        """The requests of a batch, by ascending number."""
+        ...
+
+    async def record_outcomes(
+        self,
+        lease: Lease,
+        batch: Batch,
+        *,
+        successes: Sequence[Success],
+        setbacks: Sequence[Setback],
+        sums: BatchSums,
+        event: BatchEvent,
+        now: datetime,
+    ) -> Batch:
+        """Each request of the batch gets its one outcome and the batch moves by `event`, all at once."""
+        ...
+
+    async def record_revalidated(self, lease: Lease, successes: Sequence[Success], *, now: datetime) -> None:
+        """Failed requests whose stored answer is good after all."""
+        ...
+
+    async def record_retried(self, run_no: int, *, reasons: Sequence[Reason] | None, now: datetime) -> int:
+        """Failed requests of a finished run back to ready with new ceilings; how many. If any, the run
+        is open again, in the same transaction; without a lease, because a finished run has none."""
+        ...
+
+    async def miscounted(self, run_no: int) -> tuple[dict[str, int], dict[str, int]] | None:
+        """The tallies and the counted rows by state, if they differ."""
+        ...
+
+    async def record_given_up(self, lease: Lease, *, now: datetime) -> int:
+        """Every request that is in no batch is cancelled; how many."""
+        ...
+
+    async def count(self, run_no: int) -> Tally: ...
+    async def list_successes(self, run_no: int, first: int, last: int) -> list[tuple[int, int]]:
+        """(seq, batch_no) of the succeeded requests in a range of sequence numbers."""
+        ...
+
+    async def list_failures(self, run_no: int, *, after: int, limit: int) -> list[Failure]: ...
+    async def read(self, run_no: int, key: Key) -> RequestRow | None: ...
+    async def list_attempts(self, run_no: int, seq: int) -> list[Attempt]: ...
+    async def record_file(self, lease: Lease, *, path: str, bytes: int) -> int:
+        """Number a spool file."""
+        ...
+
+    async def file_paths(self, run_no: int) -> dict[int, str]: ...
+
+
+class Batches(Protocol):
+    async def record_planned(
+        self, lease: Lease, batches: Sequence[NewBatch], *, now: datetime
+    ) -> list[Batch]:
+        """Write batches down and move their requests into them."""
+        ...
+
+    async def claim_submit(
+        self,
+        lease: Lease,
+        batch: Batch,
+        *,
+        now: datetime,
+        max_enqueued_tokens: int | None,
+        max_active_batches: int | None,
+    ) -> Batch | None:
+        """planned -> submitting if the account's queue has room for it, in one step with every other
+        worker's; None if it has not."""
+        ...
+
+    async def record(
+        self, lease: Lease, batch: Batch, event: BatchEvent | None, *, now: datetime, **changes: Any
+    ) -> Batch:
+        """Move the batch by its table (or not at all, event None) and note what changed."""
+        ...
+
+    async def read(self, batch_id: BatchId) -> Batch | None: ...
+    async def list(self, run_no: int, *, states: Sequence[BatchState] | None = None) -> list[Batch]: ...
+    async def provider_ids(self, account: str) -> dict[str, BatchId]:
+        """Every provider batch id that is known to be ours in this home."""
+        ...
+
+    async def count_enqueued(self, account: str, model: str) -> Enqueued: ...
+
+
+class Events(Protocol):
+    async def record(
+        self, run_no: int, name: str, *, now: datetime, batch_no: int | None = None, **detail: Any
+    ) -> None: ...
+    async def list(self, run_no: int, *, limit: int) -> list[Event]:
+        """The newest, in the order in which they happened."""
+        ...
+
+
+class Store(Protocol):
+    """Opened with `StoreClass.open(home)`, which migrates the schema under a lock."""
+
+    runs: Runs
+    requests: Requests
+    batches: Batches
+    events: Events
+
+    async def close(self) -> None: ...

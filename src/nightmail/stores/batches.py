@@ -1,0 +1,172 @@
+"""The table of batches: what was planned, what the provider has, what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from nightmail.core.batch import Batch, BatchState
+from nightmail.core.ids import BatchId, RunId, batch_id
+from nightmail.core.lifecycle import BatchEvent, RequestEvent, move_batch, move_request
+from nightmail.core.limits import Limits
+from nightmail.core.quota import Enqueued, admits
+from nightmail.core.request import RequestState
+from nightmail.errors import IllegalMove, StoreError
+from nightmail.stores.base import Lease, NewBatch
+from nightmail.stores.database import Database, Transaction, at
+from nightmail.stores.rows import batch_of
+from nightmail.stores.tallies import move_tally
+
+# What a stage may note on a batch beside its state.
+CHANGEABLE = frozenset(Batch.__struct_fields__) - {"batch_no", "run_no", "batch_id", "state"}
+
+
+class SqliteBatches:
+    """See `nightmail.stores.base.Batches`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def record_planned(
+        self, lease: Lease, batches: Sequence[NewBatch], *, now: datetime
+    ) -> list[Batch]:
+        def work(tx: Transaction) -> list[Batch]:
+            tx.fence(lease)
+            return [_insert(tx, lease.run_no, new, now) for new in batches]
+
+        return await self._database.write(work)
+
+    async def claim_submit(
+        self,
+        lease: Lease,
+        batch: Batch,
+        *,
+        now: datetime,
+        max_enqueued_tokens: int | None,
+        max_active_batches: int | None,
+    ) -> Batch | None:
+        def work(tx: Transaction) -> Batch | None:
+            tx.fence(lease)
+            active = tx.row("count_active", account=batch.account)
+            enqueued = _enqueued(tx, batch.account, batch.model)
+            assert active is not None
+            limits = Limits(max_enqueued_tokens=max_enqueued_tokens, max_active_batches=max_active_batches)
+            if not admits(limits, Enqueued(active["n"], enqueued.tokens), batch.tokens):
+                return None
+            return record_batch(
+                tx,
+                batch,
+                BatchEvent.SUBMIT_STARTED,
+                attempt=batch.attempt + 1,
+                submitted_at=now,
+                due_at=None,
+            )
+
+        return await self._database.write(work)
+
+    async def record(
+        self, lease: Lease, batch: Batch, event: BatchEvent | None, *, now: datetime, **changes: Any
+    ) -> Batch:
+        if event is BatchEvent.ENDED:
+            changes.setdefault("ended_at", now)
+        if event is BatchEvent.FINALISED:
+            changes.setdefault("finalised_at", now)
+
+        def work(tx: Transaction) -> Batch:
+            tx.fence(lease)
+            return record_batch(tx, batch, event, **changes)
+
+        return await self._database.write(work)
+
+    async def read(self, batch_id: BatchId) -> Batch | None:
+        row = await self._database.read(lambda tx: tx.row("read_batch", batch_id=batch_id))
+        return batch_of(row) if row else None
+
+    async def list(self, run_no: int, *, states: Sequence[BatchState] | None = None) -> list[Batch]:
+        wanted = None if states is None else f"|{'|'.join(states)}|"
+        rows = await self._database.read(lambda tx: tx.rows("list_batches", run_no=run_no, states=wanted))
+        return [batch_of(row) for row in rows]
+
+    async def provider_ids(self, account: str) -> dict[str, BatchId]:
+        rows = await self._database.read(lambda tx: tx.rows("list_provider_ids", account=account))
+        return {row["provider_batch_id"]: BatchId(row["batch_id"]) for row in rows}
+
+    async def count_enqueued(self, account: str, model: str) -> Enqueued:
+        return await self._database.read(lambda tx: _enqueued(tx, account, model))
+
+
+def record_batch(tx: Transaction, batch: Batch, event: BatchEvent | None, **changes: Any) -> Batch:
+    """Move a batch inside a transaction: compare-and-set on the state the caller saw."""
+    if unknown := changes.keys() - CHANGEABLE:
+        raise StoreError(f"batch {batch.batch_id!r}: there is nothing called {sorted(unknown)}")
+    state = move_batch(batch.state, event) if event else batch.state
+    columns = {name: at(value) if isinstance(value, datetime) else value for name, value in changes.items()}
+    assignments = ", ".join(["state = :state_", *(f"{name} = :{name}" for name in columns)])
+    changed = tx.statement(
+        f"UPDATE batches SET {assignments} WHERE batch_no = :batch_no_ AND state = :old_state_",
+        {**columns, "state_": state, "old_state_": batch.state, "batch_no_": batch.batch_no},
+    )
+    if not changed:
+        raise IllegalMove(f"batch {batch.batch_id!r} is no longer {batch.state}")
+    row = tx.row("read_batch_by_number", batch_no=batch.batch_no)
+    assert row is not None
+    return batch_of(row)
+
+
+def _enqueued(tx: Transaction, account: str, model: str) -> Enqueued:
+    row = tx.row("count_enqueued", account=account, model=model)
+    assert row is not None
+    return Enqueued(row["batches"], row["tokens"])
+
+
+def _insert(tx: Transaction, run_no: int, new: NewBatch, now: datetime) -> Batch:
+    run = tx.row("read_run_by_number", run_no=run_no)
+    count = tx.row("count_batches", run_no=run_no)
+    assert run is not None
+    assert count is not None
+    first, last = new.seqs[0], new.seqs[-1]
+    number = tx.insert(
+        "insert_batch",
+        run_no=run_no,
+        batch_id=batch_id(RunId(run["run_id"]), count["n"] + 1),
+        mode=new.mode,
+        account=new.account,
+        model=new.group.model,
+        endpoint=new.group.endpoint,
+        requests=len(new.seqs),
+        tokens=new.tokens,
+        bytes=new.bytes,
+        inputs=new.inputs,
+        first_seq=first,
+        last_seq=last,
+        now=at(now),
+    )
+    in_batch = move_request(RequestState.READY, RequestEvent.BATCHED)
+    waiting = 0
+    if last - first + 1 == len(new.seqs) and first > run["planned_seq"]:
+        moved = tx.run(
+            "batch_range",
+            batch_no=number,
+            run_no=run_no,
+            first=first,
+            last=last,
+            group_no=new.group.group_no,
+        )
+    else:
+        seqs = msgspec.json.encode(new.seqs).decode()
+        waiting = sum(row["n"] for row in tx.rows("count_waiting", run_no=run_no, seqs=seqs))
+        moved = tx.many("batch_one", ((number, run_no, seq) for seq in new.seqs))
+    if moved != len(new.seqs):
+        raise IllegalMove(
+            f"batch of requests {first} to {last}: {len(new.seqs) - moved} of them were not ready any more"
+        )
+    if first > run["planned_seq"]:
+        tx.run("set_planned_seq", run_no=run_no, seq=last)
+    move_tally(tx, run_no, RequestState.WAITING, in_batch, waiting)
+    move_tally(tx, run_no, RequestState.READY, in_batch, moved - waiting)
+    row = tx.row("read_batch_by_number", batch_no=number)
+    assert row is not None
+    return batch_of(row)

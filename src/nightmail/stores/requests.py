@@ -1,0 +1,385 @@
+"""The table of requests: bulk statements only; a row is compact and holds no text of anybody's."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+from nightmail.core.batch import Batch
+from nightmail.core.failure import Reason
+from nightmail.core.ids import BatchId
+from nightmail.core.lifecycle import BatchEvent, RequestEvent, RunEvent, move_request
+from nightmail.core.planning import Item
+from nightmail.core.request import Endpoint, RequestState
+from nightmail.errors import IllegalMove
+from nightmail.stores.base import (
+    Attempt,
+    BatchSums,
+    FailedRow,
+    Failure,
+    Group,
+    Key,
+    Lease,
+    Member,
+    Ready,
+    RequestRow,
+    Setback,
+    Shard,
+    StoredShard,
+    Success,
+    Tally,
+)
+from nightmail.stores.batches import record_batch
+from nightmail.stores.database import Database, Transaction, at, moment
+from nightmail.stores.rows import address_of
+from nightmail.stores.runs import move
+from nightmail.stores.tallies import add_tally, move_tally, read_tally
+
+
+class SqliteRequests:
+    """See `nightmail.stores.base.Requests`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def record_group(self, lease: Lease, *, model: str, endpoint: Endpoint) -> Group:
+        def work(tx: Transaction) -> Group:
+            tx.fence(lease)
+            key = {"run_no": lease.run_no, "model": model, "endpoint": endpoint}
+            if (row := tx.row("read_group", **key)) is None:
+                tx.run("insert_group", **key)
+                row = tx.row("read_group", **key)
+            assert row is not None
+            return Group(row["group_no"], model, endpoint)
+
+        return await self._database.write(work)
+
+    async def list_groups(self, run_no: int) -> list[Group]:
+        rows = await self._database.read(lambda tx: tx.rows("list_groups", run_no=run_no))
+        return [Group(row["group_no"], row["model"], Endpoint(row["endpoint"])) for row in rows]
+
+    async def record_shard(self, lease: Lease, shard: Shard, *, now: datetime) -> None:
+        run_no = lease.run_no
+
+        def work(tx: Transaction) -> None:
+            tx.fence(lease)
+            file_no = _file_no(tx, run_no, shard.file_path, shard.file_bytes)
+            tx.run(
+                "insert_shard",
+                run_no=run_no,
+                shard_no=shard.shard_no,
+                first_seq=shard.first_seq,
+                record_count=shard.record_count,
+                source_path=shard.source_path,
+                source_row=shard.source_row,
+                piece_path=shard.piece_path,
+            )
+            tx.many(
+                "insert_ready",
+                (
+                    (run_no, seq, key, group_no, tokens, inputs, file_no, offset, length)
+                    for seq, key, group_no, tokens, inputs, offset, length in shard.ready
+                ),
+            )
+            tx.many("insert_failed", ((run_no, row.seq, row.key, row.reason) for row in shard.failed))
+            _insert_first_failures(tx, run_no, shard.failed, now)
+            add_tally(tx, run_no, "state", RequestState.READY, len(shard.ready))
+            add_tally(tx, run_no, "state", RequestState.FAILED, len(shard.failed))
+            tx.run("advance_run", run_no=run_no, position=shard.position, records=shard.record_count)
+
+        await self._database.write(work)
+
+    async def list_shards(self, run_no: int) -> list[StoredShard]:
+        rows = await self._database.read(lambda tx: tx.rows("list_shards", run_no=run_no))
+        return [StoredShard(*row) for row in rows]
+
+    async def duplicate_keys(self, run_no: int, *, limit: int) -> list[tuple[Key, list[int]]]:
+        rows = await self._database.read(lambda tx: tx.rows("duplicate_keys", run_no=run_no, limit=limit))
+        return [(row["key"], sorted(map(int, row["seqs"].split(",")))) for row in rows]
+
+    async def record_failed(self, lease: Lease, rows: Sequence[FailedRow], *, now: datetime) -> None:
+        def work(tx: Transaction) -> None:
+            tx.fence(lease)
+            changed = tx.many("fail_ready", ((row.reason, lease.run_no, row.seq) for row in rows))
+            if changed != len(rows):
+                raise IllegalMove(f"{len(rows) - changed} of {len(rows)} requests were not ready any more")
+            _insert_first_failures(tx, lease.run_no, rows, now)
+            move_tally(tx, lease.run_no, RequestState.READY, RequestState.FAILED, len(rows))
+
+        await self._database.write(work)
+
+    async def list_ready(self, run_no: int, *, now: datetime, limit: int) -> list[Ready]:
+        def work(tx: Transaction) -> list[Ready]:
+            run = tx.row("read_run_by_number", run_no=run_no)
+            assert run is not None
+            again = tx.rows("list_again", run_no=run_no, now=at(now), limit=limit)
+            new = tx.rows("list_new", run_no=run_no, after=run["planned_seq"], limit=limit - len(again))
+            groups = {row["group_no"]: row for row in tx.rows("list_groups", run_no=run_no)}
+            ready = []
+            # Apart, so that a batch of new requests stays a range of numbers.
+            for rows in (again, new):
+                items: dict[int, list[Item]] = {}
+                for seq, group_no, tokens, length, inputs in rows:
+                    items.setdefault(group_no, []).append(Item(seq, tokens, length, inputs))
+                for group_no, chosen in items.items():
+                    row = groups[group_no]
+                    ready.append(Ready(Group(group_no, row["model"], Endpoint(row["endpoint"])), chosen))
+            return ready
+
+        return await self._database.read(work)
+
+    async def next_due(self, run_no: int) -> datetime | None:
+        row = await self._database.read(lambda tx: tx.row("next_due", run_no=run_no))
+        return moment(row["due_at"]) if row else None
+
+    async def members(self, batch: Batch) -> list[Member]:
+        rows = await self._database.read(
+            lambda tx: tx.rows(
+                "list_members",
+                run_no=batch.run_no,
+                first=batch.first_seq,
+                last=batch.last_seq,
+                batch_no=batch.batch_no,
+            )
+        )
+        return [Member(*row) for row in rows]
+
+    async def record_outcomes(
+        self,
+        lease: Lease,
+        batch: Batch,
+        *,
+        successes: Sequence[Success],
+        setbacks: Sequence[Setback],
+        sums: BatchSums,
+        event: BatchEvent,
+        now: datetime,
+    ) -> Batch:
+        def work(tx: Transaction) -> Batch:
+            tx.fence(lease)
+            return _settle(tx, batch, successes, setbacks, sums, event, now)
+
+        return await self._database.write(work)
+
+    async def record_revalidated(self, lease: Lease, successes: Sequence[Success], *, now: datetime) -> None:
+        run_no = lease.run_no
+
+        def work(tx: Transaction) -> None:
+            tx.fence(lease)
+            changed = tx.many("revalidate_one", ((run_no, each.seq) for each in successes))
+            if changed != len(successes):
+                raise IllegalMove(f"{len(successes) - changed} of {len(successes)} records had not failed")
+            move_tally(tx, run_no, RequestState.FAILED, RequestState.SUCCEEDED, changed)
+
+        await self._database.write(work)
+
+    async def record_retried(self, run_no: int, *, reasons: Sequence[Reason] | None, now: datetime) -> int:
+        wanted = None if reasons is None else f"|{'|'.join(reasons)}|"
+
+        def work(tx: Transaction) -> int:
+            for row in tx.rows("tally_failed", run_no=run_no, reasons=wanted):
+                add_tally(tx, run_no, "reason", row["reason"], -row["n"])
+            changed = tx.run("retry_failed", run_no=run_no, reasons=wanted)
+            if changed:
+                tx.run("forget_planned_seq", run_no=run_no)
+                ready = move_request(RequestState.FAILED, RequestEvent.RETRIED)
+                move_tally(tx, run_no, RequestState.FAILED, ready, changed)
+                move(tx, run_no, RunEvent.REOPENED, now=now)
+            return changed
+
+        return await self._database.write(work)
+
+    async def miscounted(self, run_no: int) -> tuple[dict[str, int], dict[str, int]] | None:
+        def work(tx: Transaction) -> tuple[dict[str, int], dict[str, int]] | None:
+            told = {state.value: n for state, n in read_tally(tx, run_no).states.items()}
+            counted = {row["state"]: row["n"] for row in tx.rows("count_states", run_no=run_no)}
+            return None if told == counted else (told, counted)
+
+        return await self._database.read(work)
+
+    async def record_given_up(self, lease: Lease, *, now: datetime) -> int:
+        run_no = lease.run_no
+
+        def work(tx: Transaction) -> int:
+            tx.fence(lease)
+            for row in tx.rows("tally_unsent", run_no=run_no):
+                old = RequestState(row["state"])
+                move_tally(tx, run_no, old, move_request(old, RequestEvent.GIVEN_UP), row["n"])
+            return tx.run("give_up_unsent", run_no=run_no)
+
+        return await self._database.write(work)
+
+    async def count(self, run_no: int) -> Tally:
+        return await self._database.read(lambda tx: read_tally(tx, run_no))
+
+    async def list_successes(self, run_no: int, first: int, last: int) -> list[tuple[int, int]]:
+        rows = await self._database.read(
+            lambda tx: tx.rows("list_successes", run_no=run_no, first=first, last=last)
+        )
+        return [(row["seq"], row["batch_no"]) for row in rows]
+
+    async def list_failures(self, run_no: int, *, after: int, limit: int) -> list[Failure]:
+        rows = await self._database.read(
+            lambda tx: tx.rows("list_failures", run_no=run_no, after=after, limit=limit)
+        )
+        return [
+            Failure(
+                row["seq"],
+                row["key"],
+                Reason(row["reason"]),
+                row["message"] or "",
+                row["attempts"],
+                address_of(row["answer_file_no"], row["answer_offset"], row["answer_length"]),
+            )
+            for row in rows
+        ]
+
+    async def read(self, run_no: int, key: Key) -> RequestRow | None:
+        row = await self._database.read(lambda tx: tx.row("read_request", run_no=run_no, key=key))
+        if row is None:
+            return None
+        return RequestRow(
+            row["seq"],
+            row["key"],
+            RequestState(row["state"]),
+            row["attempts"],
+            row["expiries"],
+            row["model"] or "",
+            row["tokens"],
+            address_of(row["file_no"], row["offset"], row["length"]),
+            address_of(row["answer_file_no"], row["answer_offset"], row["answer_length"]),
+            Reason(row["reason"]) if row["reason"] else None,
+            BatchId(row["batch_id"]) if row["batch_id"] else None,
+        )
+
+    async def list_attempts(self, run_no: int, seq: int) -> list[Attempt]:
+        rows = await self._database.read(lambda tx: tx.rows("list_attempts", run_no=run_no, seq=seq))
+        found = []
+        for row in rows:
+            ended_at = moment(row["ended_at"])
+            assert ended_at is not None
+            found.append(
+                Attempt(
+                    seq=row["seq"],
+                    number=row["number"],
+                    batch_id=BatchId(row["batch_id"]) if row["batch_id"] else None,
+                    outcome=row["outcome"],
+                    reason=Reason(row["reason"]),
+                    message=row["message"],
+                    answer=address_of(row["answer_file_no"], row["answer_offset"], row["answer_length"]),
+                    input_tokens=row["input_tokens"],
+                    output_tokens=row["output_tokens"],
+                    cost_pusd=row["cost_pusd"],
+                    ended_at=ended_at,
+                )
+            )
+        return found
+
+    async def record_file(self, lease: Lease, *, path: str, bytes: int) -> int:
+        def work(tx: Transaction) -> int:
+            tx.fence(lease)
+            return _file_no(tx, lease.run_no, path, bytes)
+
+        return await self._database.write(work)
+
+    async def file_paths(self, run_no: int) -> dict[int, str]:
+        rows = await self._database.read(lambda tx: tx.rows("list_files", run_no=run_no))
+        return {row["file_no"]: row["path"] for row in rows}
+
+
+def _file_no(tx: Transaction, run_no: int, path: str, size: int) -> int:
+    tx.run("insert_file", run_no=run_no, path=path, bytes=size)
+    row = tx.row("read_file_no", path=path)
+    assert row is not None
+    return int(row["file_no"])
+
+
+def _insert_first_failures(tx: Transaction, run_no: int, rows: Sequence[FailedRow], now: datetime) -> None:
+    """Failures of records that never travelled: told in the same place as all the others."""
+    tx.many(
+        "insert_attempt",
+        (
+            (run_no, row.seq, run_no, row.seq, None, "unsent", row.reason, row.message,
+             None, None, None, 0, 0, 0, at(now))
+            for row in rows
+        ),
+    )  # fmt: skip
+    for reason, n in Counter(row.reason for row in rows).items():
+        add_tally(tx, run_no, "reason", reason, n)
+
+
+def _settle(
+    tx: Transaction,
+    batch: Batch,
+    successes: Sequence[Success],
+    setbacks: Sequence[Setback],
+    sums: BatchSums,
+    event: BatchEvent,
+    now: datetime,
+) -> Batch:
+    run_no, batch_no = batch.run_no, batch.batch_no
+    succeeded = move_request(RequestState.IN_BATCH, RequestEvent.SUCCEEDED)
+    moved = tx.many(
+        "succeed_one",
+        (
+            (file_no, offset, length, used, made, cost, run_no, seq, batch_no)
+            for seq, file_no, offset, length, used, made, cost in successes
+        ),
+    ) if successes else 0  # fmt: skip
+    if setbacks:
+        moved += tx.many("set_back_one", (_set_back(each, run_no, batch_no) for each in setbacks))
+        tx.many("insert_attempt", (_attempt(each, run_no, batch_no, now) for each in setbacks))
+        tx.many(
+            "replace_line",
+            (
+                (*each.line.address, each.line.group_no, each.line.tokens, run_no, each.seq)
+                for each in setbacks
+                if each.line
+            ),
+        )
+    if moved != batch.requests or moved != len(successes) + len(setbacks):
+        raise IllegalMove(
+            f"batch {batch.batch_id!r} has {batch.requests} requests, but {len(successes) + len(setbacks)} "
+            f"outcomes were given and {moved} requests were waiting for one"
+        )
+    move_tally(tx, run_no, RequestState.IN_BATCH, succeeded, len(successes))
+    for (request_event, reason), n in Counter((each.event, each.reason) for each in setbacks).items():
+        state = move_request(RequestState.IN_BATCH, request_event)
+        move_tally(tx, run_no, RequestState.IN_BATCH, state, n)
+        if state is not RequestState.CANCELLED:
+            add_tally(tx, run_no, "reason" if state is RequestState.FAILED else "again", reason, n)
+    tx.run("calibrate_run", run_no=run_no, counted=sums.counted_tokens, billed=sums.input_tokens)
+    return record_batch(
+        tx,
+        batch,
+        event,
+        succeeded=sums.succeeded,
+        input_tokens=sums.input_tokens,
+        output_tokens=sums.output_tokens,
+        cached_tokens=sums.cached_tokens,
+        reasoning_tokens=sums.reasoning_tokens,
+        cost_pusd=sums.cost_pusd,
+        sync_cost_pusd=sums.sync_cost_pusd,
+        wasted_pusd=sums.wasted_pusd,
+        settled_at=now,
+    )
+
+
+def _set_back(each: Setback, run_no: int, batch_no: int) -> tuple[object, ...]:
+    state = move_request(RequestState.IN_BATCH, each.event)
+    failed = state is RequestState.FAILED
+    answer = each.answer or (None, None, None)
+    return (
+        state, each.reason if failed else None, at(each.due_at) if each.due_at else None,
+        int(each.costs_attempt), int(each.costs_expiry), *answer,
+        each.input_tokens, each.output_tokens, each.cost_pusd, run_no, each.seq, batch_no,
+    )  # fmt: skip
+
+
+def _attempt(each: Setback, run_no: int, batch_no: int, now: datetime) -> tuple[object, ...]:
+    answer = each.answer or (None, None, None)
+    return (
+        run_no, each.seq, run_no, each.seq, batch_no, each.outcome, each.reason, each.message, *answer,
+        each.input_tokens, each.output_tokens, each.cost_pusd, at(now),
+    )  # fmt: skip

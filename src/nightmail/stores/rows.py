@@ -1,0 +1,53 @@
+"""Database row <-> noun."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+import msgspec
+
+from nightmail.core.batch import Batch, BatchState, Phase
+from nightmail.core.ids import BatchId, RunId
+from nightmail.core.request import Endpoint, Mode
+from nightmail.core.run import KeyKind, PauseReason, Run, RunSpec, RunState, Wish
+from nightmail.stores.base import Address
+from nightmail.stores.database import moment
+
+RUN_TIMES = ("created_at", "finished_at", "delivered_at")
+BATCH_TIMES = (
+    "created_at", "due_at", "submitted_at", "ended_at", "ingested_at", "settled_at", "finalised_at",
+)  # fmt: skip
+
+
+def run_of(row: sqlite3.Row) -> Run:
+    fields: dict[str, Any] = dict(row)
+    for name in ("lease_token", "leased_until"):
+        del fields[name]
+    for name in RUN_TIMES:
+        fields[name] = moment(fields[name])
+    fields["run_id"] = RunId(fields["run_id"])
+    fields["state"] = RunState(fields["state"])
+    fields["sealed"] = bool(fields["sealed"])
+    fields["spec"] = msgspec.json.decode(fields["spec"], type=RunSpec)
+    fields["fingerprint"] = msgspec.json.decode(fields["fingerprint"])
+    fields["pause_reason"] = PauseReason(fields["pause_reason"]) if fields["pause_reason"] else None
+    fields["wish"] = Wish(fields["wish"]) if fields["wish"] else None
+    fields["key_kind"] = KeyKind(fields["key_kind"]) if fields["key_kind"] else None
+    return Run(**fields)
+
+
+def batch_of(row: sqlite3.Row) -> Batch:
+    fields: dict[str, Any] = dict(row)
+    for name in BATCH_TIMES:
+        fields[name] = moment(fields[name])
+    fields["batch_id"] = BatchId(fields["batch_id"])
+    fields["state"] = BatchState(fields["state"])
+    fields["mode"] = Mode(fields["mode"])
+    fields["endpoint"] = Endpoint(fields["endpoint"])
+    fields["phase"] = Phase(fields["phase"]) if fields["phase"] else None
+    return Batch(**fields)
+
+
+def address_of(file_no: int | None, offset: int | None, length: int | None) -> Address | None:
+    return None if file_no is None or offset is None or length is None else Address(file_no, offset, length)

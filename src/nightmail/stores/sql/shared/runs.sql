@@ -1,0 +1,76 @@
+-- name: insert_run
+-- A new run; nothing happens if the id is taken.
+INSERT INTO runs (run_id, identity, state, spec, fingerprint, created_at)
+VALUES (:run_id, :identity, 'open', :spec, :fingerprint, :now)
+ON CONFLICT (run_id) DO NOTHING;
+
+-- name: read_run
+SELECT * FROM runs WHERE run_id = :run_id;
+
+-- name: read_run_by_number
+SELECT * FROM runs WHERE run_no = :run_no;
+
+-- name: list_runs
+SELECT * FROM runs WHERE :identity IS NULL OR identity = :identity ORDER BY run_no;
+
+-- name: claimable_run
+-- The oldest run that has work and whose lease, if any, is over.
+SELECT run_no FROM runs
+WHERE (leased_until IS NULL OR leased_until <= :now
+       OR lease_token IN (SELECT value FROM json_each(:dead)))
+  AND (:run_id IS NULL OR run_id = :run_id)
+  AND (state IN ('open', 'draining') OR wish IS NOT NULL OR (state = 'finished' AND delivered_at IS NULL))
+ORDER BY run_no LIMIT 1;
+
+-- name: lease_run
+UPDATE runs SET lease_token = :token, leased_until = :until WHERE run_no = :run_no;
+
+-- name: list_leases
+SELECT lease_token FROM runs WHERE lease_token IS NOT NULL;
+
+-- name: delete_unsent_run
+-- Deletes nothing once a batch has been planned.
+DELETE FROM runs WHERE run_no = :run_no AND NOT EXISTS (SELECT 1 FROM batches WHERE run_no = :run_no);
+
+-- name: renew_lease
+UPDATE runs SET leased_until = :until WHERE run_no = :run_no AND lease_token = :token;
+
+-- name: release_lease
+UPDATE runs SET lease_token = NULL, leased_until = NULL WHERE run_no = :run_no AND lease_token = :token;
+
+-- name: read_fence
+-- The fence of every write that belongs to a run.
+SELECT 1 FROM runs WHERE run_no = :run_no AND lease_token = :token;
+
+-- name: move_run
+-- Compare-and-set: changes nothing when somebody else moved the run first.
+UPDATE runs
+SET state = :new_state, pause_reason = :pause_reason, pause_message = :pause_message,
+    finished_at = :finished_at,
+    sealed = CASE WHEN :sealed THEN 1 ELSE sealed END,
+    wish = CASE WHEN :new_state IN ('finished', 'cancelled') THEN NULL ELSE wish END,
+    delivered_at = CASE WHEN :reopened THEN NULL ELSE delivered_at END
+WHERE run_no = :run_no AND state = :old_state;
+
+-- name: set_wish
+UPDATE runs SET wish = :wish WHERE run_no = :run_no;
+
+-- name: set_spec
+UPDATE runs SET spec = :spec, fingerprint = :fingerprint WHERE run_no = :run_no;
+
+-- name: set_key
+UPDATE runs SET key_name = :name, key_kind = :kind WHERE run_no = :run_no;
+
+-- name: set_delivered
+UPDATE runs SET delivered_at = :now WHERE run_no = :run_no;
+
+-- name: advance_run
+-- A shard is in: where reading goes on, and how many records there are now.
+UPDATE runs SET position = :position, record_count = record_count + :records WHERE run_no = :run_no;
+
+-- name: calibrate_run
+UPDATE runs SET counted_tokens = counted_tokens + :counted, billed_tokens = billed_tokens + :billed
+WHERE run_no = :run_no;
+
+-- name: set_planned_seq
+UPDATE runs SET planned_seq = max(planned_seq, :seq) WHERE run_no = :run_no;

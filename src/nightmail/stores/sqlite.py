@@ -1,0 +1,42 @@
+"""The store in one SQLite file."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from nightmail.errors import StoreError
+from nightmail.stores.batches import SqliteBatches
+from nightmail.stores.database import Database
+from nightmail.stores.events import SqliteEvents
+from nightmail.stores.requests import SqliteRequests
+from nightmail.stores.runs import SqliteRuns
+
+FILE_NAME = "nightmail.db"
+
+
+class SqliteStore:
+    """See `nightmail.stores.base.Store`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.runs = SqliteRuns(database)
+        self.requests = SqliteRequests(database)
+        self.batches = SqliteBatches(database)
+        self.events = SqliteEvents(database)
+
+    @classmethod
+    async def open(cls, home: Path) -> SqliteStore:
+        """Open the home's database; made, with its folder, if it is not there."""
+        return cls(await asyncio.to_thread(_open, home))
+
+    async def close(self) -> None:
+        await self._database.close()
+
+
+def _open(home: Path) -> Database:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot make the folder {home}: {error.strerror}") from error
+    return Database(home / FILE_NAME)

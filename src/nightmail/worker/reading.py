@@ -1,0 +1,131 @@
+"""Answer questions about a run from the store and the spool; nothing here changes anything."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from nightmail.core.ids import RunId
+from nightmail.core.progress import RunStatus, status_of
+from nightmail.core.run import KeyKind, Run
+from nightmail.errors import ConfigError
+from nightmail.spool import Spool
+from nightmail.stages.deliver import deliver, failures_path, final_schema, windows
+from nightmail.stages.failures import list_failures
+from nightmail.stores.base import Address, Lease, Store
+from nightmail.worker.service import Service
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# Reading needs no right to drive the run.
+NO_LEASE = ""
+
+
+async def find(store: Store, run_id: RunId | None) -> Run:
+    """The run with this id, or the newest. Raises `ConfigError` if there is none."""
+    if run_id is not None:
+        run = await store.runs.read(run_id)
+        if run is not None:
+            return run
+    runs = await store.runs.list()
+    if run_id is None and runs:
+        return runs[-1]
+    there = f"there is: {', '.join(run.run_id for run in runs[-10:])}" if runs else "there is none at all"
+    raise ConfigError(f"there is no run {run_id!r} in this home; {there}" if run_id else f"no run: {there}")
+
+
+async def status(store: Store, run: Run, now: datetime) -> RunStatus:
+    """The run's counts, money and batches, from a few rows whatever its size."""
+    tally = await store.requests.count(run.run_no)
+    return status_of(
+        run,
+        states=tally.states,
+        reasons=tally.reasons,
+        again=tally.again,
+        batches=await store.batches.list(run.run_no),
+        quotas=run.spec.quotas,
+        failures=str(failures_path(Path(run.spec.output))) if run.spec.output else None,
+        now=now,
+    )
+
+
+async def export(service: Service, run: Run, output: Path) -> None:
+    """Write outputs and failures of a run, finished or not."""
+    ports = await service.ports(run, Lease(run.run_no, NO_LEASE))
+    try:
+        ports.sink(str(output)).check(output)
+        await deliver(ports, run, output)
+    finally:
+        await ports.provider.close()
+
+
+async def outputs(service: Service, run: Run) -> pa.Table:
+    """The outputs as one table."""
+    import pyarrow as pa
+
+    ports = await service.ports(run, Lease(run.run_no, NO_LEASE))
+    try:
+        schema = await final_schema(ports, run)
+        tables = [table async for table in windows(ports, run, schema)]
+        return pa.concat_tables(tables) if tables else schema.empty_table()
+    finally:
+        await ports.provider.close()
+
+
+async def failures(service: Service, run: Run) -> list[dict[str, Any]]:
+    ports = await service.ports(run, Lease(run.run_no, NO_LEASE))
+    try:
+        return await list_failures(ports, run)
+    finally:
+        await ports.provider.close()
+
+
+async def record(service: Service, run: Run, key: str | int) -> dict[str, Any]:
+    """One record: what was sent, each attempt that did not succeed, the last answer."""
+    store, spool = service.store, Spool(service.settings.spool)
+    if run.key_kind is not KeyKind.TEXT and isinstance(key, str) and key.lstrip("-").isdigit():
+        key = int(key)
+    row = await store.requests.read(run.run_no, key)
+    if row is None:
+        raise ConfigError(f"run {run.run_id} has no record with the key {key!r}")
+    paths = await store.requests.file_paths(run.run_no)
+
+    def stored(address: Address | None) -> Any:
+        if address is None:
+            return None
+        raw = spool.read(paths[address.file_no], address.offset, address.length)
+        try:
+            return msgspec.json.decode(raw)
+        except msgspec.DecodeError:
+            return raw.decode(errors="replace")
+
+    attempts = await store.requests.list_attempts(run.run_no, row.seq)
+    return {
+        "key": row.key,
+        "record": row.seq,
+        "state": row.state,
+        "reason": row.reason,
+        "model": row.model,
+        "tokens": row.tokens,
+        "attempt_count": row.attempts,
+        "batch_id": row.batch_id,
+        "request": stored(row.request),
+        "answer": stored(row.answer),
+        "attempts": [
+            {
+                "number": each.number,
+                "batch_id": each.batch_id,
+                "outcome": each.outcome,
+                "reason": each.reason,
+                "message": each.message,
+                "input_tokens": each.input_tokens,
+                "output_tokens": each.output_tokens,
+                "answer": stored(each.answer),
+            }
+            for each in attempts
+        ],
+    }

@@ -1,0 +1,110 @@
+"""Carry runs out: claim one, put its ports together, drive it, give it back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from nightmail import plugins
+from nightmail.config import Settings, read_prices
+from nightmail.core.ids import RunId
+from nightmail.core.pricing import PriceTable
+from nightmail.core.run import Run
+from nightmail.errors import ConfigError, SinkError, SourceError, TaskError
+from nightmail.providers.base import Provider
+from nightmail.sinks.base import Sink
+from nightmail.sinks.files import sink_format
+from nightmail.spool import Spool
+from nightmail.stages.ports import Clock, Ports
+from nightmail.stores.base import Lease, Store
+from nightmail.tasks.prepared import PreparedTask
+from nightmail.tokens.counter import counter_for
+from nightmail.worker.begin import open_source, prepared_for
+from nightmail.worker.lease import claim, held
+from nightmail.worker.loop import Driver
+
+IDLE_LOOK = 2.0  # seconds between looks of a worker that has nothing to do
+
+
+class Service:
+    """A worker on one home."""
+
+    def __init__(
+        self, settings: Settings, store: Store, clock: Clock, *, tasks: Sequence[PreparedTask] = ()
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self._clock = clock
+        self._tasks = list(tasks)
+        self._prices: PriceTable | None = None
+        self.stop = asyncio.Event()
+
+    def add_task(self, task: PreparedTask) -> None:
+        """A task of this process, which need not be importable elsewhere."""
+        self._tasks.append(task)
+
+    async def work_on(self, run_id: RunId) -> Run | None:
+        """Drive one run until it is over, paused or `stop` is set; None if another worker has it."""
+        lease = await claim(self.store, self._clock, run_id)
+        if lease is None:
+            return None
+        return await self._drive(lease)
+
+    async def work(self, *, until_idle: bool = False) -> None:
+        """Drive whatever there is to drive, one run after the other, until `stop` is set."""
+        while not self.stop.is_set():
+            lease = await claim(self.store, self._clock, None)
+            if lease is not None:
+                await self._drive(lease)
+            elif until_idle:
+                return
+            else:
+                await self._clock.wait(IDLE_LOOK, wake=self.stop)
+
+    async def _drive(self, lease: Lease) -> Run:
+        async with held(self.store, self._clock, lease):
+            runs = await self.store.runs.list()
+            run = next(each for each in runs if each.run_no == lease.run_no)
+            ports = await self.ports(run, lease)
+            try:
+                await ports.provider.check()
+                return await Driver(ports, self.stop).drive()
+            except (SourceError, TaskError, ConfigError, SinkError):
+                # The user must mend something; of a run of which nothing was sent, nothing stays.
+                await self.store.runs.delete_unsent(run.run_no)
+                raise
+            finally:
+                await ports.provider.close()
+
+    async def ports(self, run: Run, lease: Lease) -> Ports:
+        """The ports of a run. Raises `ConfigError` or `TaskError` for what is missing."""
+        task = await asyncio.to_thread(prepared_for, run, self._tasks)
+        if self._prices is None:
+            self._prices = await asyncio.to_thread(read_prices, self.settings.prices)
+        return Ports(
+            store=self.store,
+            spool=Spool(self.settings.spool),
+            provider=self.provider(run),
+            source=open_source(run.spec),
+            task=task,
+            counter=counter_for,
+            sink=sink_for,
+            prices=self._prices,
+            clock=self._clock,
+            run_no=run.run_no,
+            run_id=run.run_id,
+            lease=lease,
+        )
+
+    def provider(self, run: Run) -> Provider:
+        provider: Provider = plugins.load("providers", run.spec.provider).open(
+            base_url=run.spec.base_url, api_key=self.settings.api_key
+        )
+        return provider
+
+
+def sink_for(path: str) -> type[Sink]:
+    """The sink class for a file, by its ending."""
+    sink: type[Sink] = plugins.load("sinks", sink_format(Path(path)))
+    return sink
