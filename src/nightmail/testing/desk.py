@@ -1,0 +1,144 @@
+"""The whole engine on a desk: a real store and spool in a folder, a scripted provider, a clock that jumps.
+
+`Desk` is what the tests of stages, of the worker and of crashes share; a plug-in's author can put a
+store or a provider of his own on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nightmail.config import read_prices
+from nightmail.core.ids import RunId
+from nightmail.core.progress import RunStatus
+from nightmail.core.request import Mode
+from nightmail.core.run import Run
+from nightmail.spool import Spool
+from nightmail.stages.deliver import failures_path
+from nightmail.stages.ports import Ports
+from nightmail.stores.base import Lease, Store
+from nightmail.stores.sqlite import SqliteStore
+from nightmail.tasks.base import Task
+from nightmail.testing.clock import ManualClock
+from nightmail.testing.faults import Faulty, Plan
+from nightmail.testing.provider import ScriptedProvider
+from nightmail.tokens.counter import counter_for
+from nightmail.worker.begin import begin, open_source, want
+from nightmail.worker.lease import TERM
+from nightmail.worker.loop import Driver
+from nightmail.worker.reading import status
+from nightmail.worker.service import sink_for
+
+PURE = ("limits", "request_line", "request_body", "result_line", "read_result", "path", "exists")
+GROUPS = ("runs", "requests", "batches", "events")
+
+
+class Plain(Task):
+    """Says something about a record."""
+
+    model = "gpt-4o-mini"
+
+    def build(self, record: Any) -> str:
+        return f"say something about {record['text']}"
+
+
+class Desk:
+    """One run of `task` over `rows`. Each `drive` is one life of a worker process."""
+
+    def __init__(
+        self,
+        folder: Path,
+        provider: ScriptedProvider,
+        *,
+        task: type[Task] = Plain,
+        rows: Iterable[Mapping[str, Any]] | None = None,
+        output: str = "out.jsonl",
+        **travel: Any,
+    ) -> None:
+        self.folder = folder
+        self.provider = provider
+        self.clock = ManualClock()
+        self.task = task
+        self.output = folder / output
+        self.input = folder / "rows.jsonl"
+        if rows is None:
+            rows = [{"id": f"r{n}", "text": f"thing {n}"} for n in range(6)]
+        self.input.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        self.travel: dict[str, Any] = {"mode": Mode.BATCH, "base_url": "http://desk", **travel}
+
+    async def store(self) -> Store:
+        return await SqliteStore.open(self.folder / "home")
+
+    async def drive(self, plan: Plan | None = None, *, stop: asyncio.Event | None = None) -> Run:
+        """Begin (or find) the run and drive it to its end; with a plan, as far as that lets it."""
+        store = await self.store()
+        try:
+            wanted = want(self.task, self.input, self.output, self.folder / "home", **self.travel)
+            run = await begin(store, wanted, now=self.clock.now())
+            now = self.clock.now()
+            dead = await store.runs.lease_tokens()
+            lease = await store.runs.claim(
+                run_id=run.run_id, token=self.clock.token(), now=now, until=now + TERM, dead=dead
+            )
+            if lease is None:
+                return run
+            ports = self._ports(run, lease, store)
+            if plan is not None:
+                ports = faulty(ports, plan)
+            return await Driver(ports, stop or asyncio.Event()).drive()
+        finally:
+            await store.close()
+
+    def _ports(self, run: Run, lease: Lease, store: Store) -> Ports:
+        from nightmail.tasks.prepared import PreparedTask
+
+        return Ports(
+            store=store,
+            spool=Spool(self.folder / "home" / "spool"),
+            provider=self.provider,
+            source=open_source(run.spec),
+            task=PreparedTask(self.task),
+            counter=counter_for,
+            sink=sink_for,
+            prices=read_prices(None),
+            clock=self.clock,
+            run_no=run.run_no,
+            run_id=run.run_id,
+            lease=lease,
+        )
+
+    async def status(self) -> RunStatus:
+        """The newest run, as its summary would tell."""
+        store = await self.store()
+        try:
+            runs = await store.runs.list()
+            return await status(store, runs[-1], self.clock.now())
+        finally:
+            await store.close()
+
+    async def run_id(self) -> RunId:
+        return (await self.status()).run_id
+
+    def outputs(self) -> list[dict[str, Any]]:
+        """The delivered rows."""
+        return [json.loads(line) for line in self.output.read_text().split("\n") if line]
+
+    def failures(self) -> list[dict[str, Any]]:
+        """The failures beside them; none if there is no such file."""
+        path = failures_path(self.output)
+        return [json.loads(line) for line in path.read_text().split("\n") if line] if path.exists() else []
+
+
+def faulty(ports: Ports, plan: Plan) -> Ports:
+    """The same ports, each call of which passes the plan."""
+    return replace(
+        ports,
+        store=Faulty(ports.store, plan, name="store", groups=GROUPS),
+        spool=Faulty(ports.spool, plan, name="spool", pure=PURE),
+        provider=Faulty(ports.provider, plan, name="provider", pure=PURE),
+    )

@@ -1,0 +1,122 @@
+"""Die, or fail, at the nth side of the nth call through a port (as SQLite's test6.c wraps its OS layer).
+
+All I/O goes through ports, so wrapping them reaches every place at which a process can die, and the
+product needs no hooks for it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+class Crash(BaseException):
+    """The process died here. A BaseException, so that no `except Exception` survives it."""
+
+
+class Plan(Protocol):
+    """Asked before and after each call; what it raises is what happens there."""
+
+    def before(self, call: str) -> None: ...
+    def after(self, call: str) -> None: ...
+
+
+@dataclass
+class CrashPlan:
+    """Dies at the boundary number `at`, counted from 1, and at every one after it: the dead stay dead."""
+
+    at: int
+    seen: int = 0
+    calls: list[str] = field(default_factory=list)
+
+    def before(self, call: str) -> None:
+        self._boundary(f"before {call}")
+
+    def after(self, call: str) -> None:
+        self._boundary(f"after {call}")
+
+    def _boundary(self, where: str) -> None:
+        self.seen += 1
+        self.calls.append(where)
+        if self.seen >= self.at:
+            raise Crash(where)
+
+
+@dataclass
+class TroublePlan:
+    """Raises `error()` instead of making call number `at` of those that `matches`; from there on always
+    if `lasting`. With `late`, the call is made first and its answer lost."""
+
+    at: int
+    error: Callable[[], Exception]
+    matches: Callable[[str], bool] = lambda call: True
+    lasting: bool = False
+    late: bool = False
+    seen: int = 0
+
+    def before(self, call: str) -> None:
+        if self.matches(call):
+            self.seen += 1
+            if not self.late:
+                self._strike()
+
+    def after(self, call: str) -> None:
+        if self.late and self.matches(call):
+            self._strike()
+
+    def _strike(self) -> None:
+        if self.seen == self.at or (self.lasting and self.seen > self.at):
+            raise self.error()
+
+
+class Faulty:
+    """A port whose calls pass a plan on their way in and out. Attributes that are no calls, and calls
+    named in `pure`, pass as they are; a port's groups (`store.batches`) are wrapped too."""
+
+    def __init__(
+        self, port: Any, plan: Plan, *, name: str, groups: tuple[str, ...] = (), pure: tuple[str, ...] = ()
+    ) -> None:
+        self._port, self._plan, self._name = port, plan, name
+        self._groups, self._pure = groups, pure
+
+    def __getattr__(self, attribute: str) -> Any:
+        found = getattr(self._port, attribute)
+        name = f"{self._name}.{attribute}"
+        if attribute in self._groups:
+            return Faulty(found, self._plan, name=name, pure=self._pure)
+        if not callable(found) or attribute in self._pure:
+            return found
+        if inspect.isasyncgenfunction(found):
+            return self._paged(found, name)
+        if inspect.iscoroutinefunction(found):
+            return self._called(found, name)
+        return self._plain(found, name)
+
+    def _called(self, call: Callable[..., Any], name: str) -> Callable[..., Any]:
+        async def guarded(*arguments: Any, **named: Any) -> Any:
+            self._plan.before(name)
+            answer = await call(*arguments, **named)
+            self._plan.after(name)
+            return answer
+
+        return guarded
+
+    def _paged(self, call: Callable[..., Any], name: str) -> Callable[..., Any]:
+        async def guarded(*arguments: Any, **named: Any) -> AsyncIterator[Any]:
+            self._plan.before(name)
+            async for each in call(*arguments, **named):
+                yield each
+            self._plan.after(name)
+
+        return guarded
+
+    def _plain(self, call: Callable[..., Any], name: str) -> Callable[..., Any]:
+        def guarded(*arguments: Any, **named: Any) -> Any:
+            self._plan.before(name)
+            answer = call(*arguments, **named)
+            self._plan.after(name)
+            return answer
+
+        return guarded

@@ -1,0 +1,95 @@
+"""The process dies before and after each call through a port, one boundary after the other; the next
+process finishes the run. Whatever the boundary, nothing is lost, doubled or paid twice."""
+
+import itertools
+import json
+
+import pytest
+
+from nightmail.core.limits import Limits
+from nightmail.core.request import Mode
+from nightmail.core.run import RunState
+from nightmail.testing.desk import Desk
+from nightmail.testing.faults import Crash, CrashPlan
+from nightmail.testing.provider import ScriptedProvider, completion, row
+from tests.worker.test_loop import Colour
+
+
+def answer(custom_id, body, times):
+    """Record 2 needs a repair, record 3 fails for good."""
+    if custom_id.endswith("_3"):
+        return row(custom_id, status=400, body={"error": {"message": "no", "code": "invalid_request"}})
+    first = len(body["messages"]) == 1
+    label = "blue" if custom_id.endswith("_2") and first else "red"
+    return row(custom_id, body=completion(json.dumps({"label": label})))
+
+
+async def one_life_after_another(folder, at, mode):
+    """Die at boundary `at`; the next life goes on to the end."""
+    folder.mkdir()
+    provider = ScriptedProvider(answer, known_limits=Limits(max_batch_requests=2))
+    rows = [{"id": f"r{n}", "text": f"thing {n + 1}"} for n in range(4)]
+    desk = Desk(folder, provider, task=Colour, rows=rows, mode=mode)
+    plan = CrashPlan(at)
+    died = None
+    try:
+        await desk.drive(plan)
+    except Crash as crash:
+        died = str(crash)
+    run = await desk.drive()
+    return desk, run, plan, died
+
+
+async def check(desk, run, died):
+    status = await desk.status()
+    assert run.state is RunState.FINISHED, died
+    assert [each["id"] for each in desk.outputs()] == ["r0", "r1", "r3"], died
+    assert [each["id"] for each in desk.failures()] == ["r2"], died
+    assert (status.succeeded, status.failed, status.open) == (3, 1, 0), died
+    store = await desk.store()
+    assert await store.requests.miscounted(run.run_no) is None, died
+    await store.close()
+    return status
+
+
+async def boundaries(tmp_path, mode):
+    for at in itertools.count(1):
+        desk, run, plan, died = await one_life_after_another(tmp_path / str(at), at, mode)
+        yield desk, await check(desk, run, died), died
+        if died is None:
+            assert plan.seen < at
+            return
+
+
+async def test_a_batch_is_paid_for_once_wherever_the_process_dies(tmp_path):
+    dead = 0
+    async for desk, status, died in boundaries(tmp_path, Mode.BATCH):
+        dead += died is not None
+        # Two first batches and one for the repair; each request executed as often as it was planned.
+        assert len(desk.provider.batches) == 3, died
+        assert sorted(desk.provider.executed.values()) == [1, 1, 1, 2], died
+        billed = 4 * (10 * 75_000 + 5 * 300_000)
+        assert status.cost_pusd == billed, died
+    assert dead > 80
+
+
+async def test_sync_calls_lose_nothing_wherever_the_process_dies(tmp_path):
+    dead = 0
+    async for _, _, died in boundaries(tmp_path, Mode.SYNC):
+        dead += died is not None
+    assert dead > 60
+
+
+async def test_the_harness_notices_a_recovery_that_only_tries_again(tmp_path, monkeypatch):
+    from nightmail.core.lifecycle import BatchEvent
+    from nightmail.worker import loop
+
+    async def naive(ports, run, batch):
+        return await ports.store.batches.record(
+            ports.lease, batch, BatchEvent.NOT_ACCEPTED, now=ports.now(), input_file_id=None
+        )
+
+    monkeypatch.setattr(loop, "recover", naive)
+
+    with pytest.raises(AssertionError, match="assert 4 == 3"):
+        await test_a_batch_is_paid_for_once_wherever_the_process_dies(tmp_path)

@@ -1,0 +1,96 @@
+"""The spool: whole files or none, bytes by address, lines that end at newlines only."""
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nightmail.errors import StoreError
+from nightmail.spool import Spool
+from nightmail.spool.files import merged, split_lines
+
+ODD = "a\u2028b\u2029c\u0085d\x0be\x0cf\x1cg".encode()
+
+
+@pytest.fixture
+def spool(tmp_path):
+    return Spool(tmp_path)
+
+
+def test_a_file_is_read_back_by_address(spool):
+    assert spool.write("run/a.jsonl", [b"one\n", b"two\n"]) == 8
+
+    assert spool.read("run/a.jsonl", 4, 3) == b"two"
+
+
+def test_a_write_that_fails_leaves_the_file_as_it_was(spool):
+    spool.write("a", [b"old"])
+
+    def broken():
+        yield b"new"
+        raise RuntimeError("the power went")
+
+    with pytest.raises(RuntimeError):
+        spool.write("a", broken())
+
+    assert spool.read_whole("a") == b"old"
+    assert [path.name for path in spool.root.iterdir()] == ["a"]
+
+
+def test_reading_past_the_end_says_which_file(spool):
+    spool.write("a", [b"short"])
+
+    with pytest.raises(StoreError, match=r"/a is shorter than the database says"):
+        spool.read("a", 3, 10)
+
+
+@pytest.mark.parametrize("by_kernel", [True, False])
+def test_gathered_ranges_are_byte_for_byte(spool, monkeypatch, by_kernel):
+    if not by_kernel:
+        monkeypatch.delattr("os.copy_file_range", raising=False)
+    a, b = bytes(range(256)) * 9000, ODD * 1000
+    spool.write("a", [a])
+    spool.write("b", [b])
+    ranges = [("a", 100, 2_000_000), ("a", 2_000_100, 5), ("b", 0, 50), ("a", 0, 3), ("b", 7, 100)]
+
+    size = spool.gather(ranges, "out")
+
+    expected = a[100:2_000_105] + b[:50] + a[:3] + b[7:107]
+    assert spool.read_whole("out") == expected
+    assert size == len(expected)
+
+
+def test_ranges_that_touch_are_copied_as_one():
+    assert list(merged([("a", 0, 5), ("a", 5, 5), ("b", 10, 1), ("a", 10, 1)])) == [
+        ("a", 0, 10),
+        ("b", 10, 1),
+        ("a", 10, 1),
+    ]
+
+
+@given(lines=st.lists(st.binary(max_size=40).map(lambda line: line.replace(b"\n", b"").rstrip(b"\r"))))
+def test_lines_come_back_with_their_offsets(lines):
+    data = b"".join(line + b"\n" for line in lines)
+
+    found = list(split_lines(io.BytesIO(data)))
+
+    assert [line for _, line in found] == [line for line in lines if line]
+    assert all(data[offset : offset + len(line)] == line for offset, line in found)
+
+
+def test_only_a_newline_ends_a_line():
+    assert [line for _, line in split_lines(io.BytesIO(ODD + b"\r\n" + ODD))] == [ODD, ODD]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(b"", b""), (b"whole\n", b"whole\n"), (b"whole\nhal", b"whole\n"), (b"hal", b""), (b"x" * 3_000_000, b"")],
+)
+def test_half_a_line_at_the_end_is_cut_off_before_more_is_written(spool, before, after):
+    spool.path("a").write_bytes(before)
+
+    with spool.appendable("a") as file:
+        file.write(b"next\n")
+
+    assert spool.read_whole("a") == after + b"next\n"

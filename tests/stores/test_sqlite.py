@@ -1,0 +1,92 @@
+"""The SQLite store passes the suite for stores, and what is SQLite's own."""
+
+import asyncio
+import sqlite3
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from nightmail.core.ids import RunId
+from nightmail.core.run import RunSpec
+from nightmail.errors import SchemaTooNew, StoreError
+from nightmail.stores.queries import load, migrations
+from nightmail.stores.sqlite import SqliteStore
+from nightmail.testing.conformance.stores import exercise_store
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+
+
+async def test_it_does_what_every_store_must_do(tmp_path):
+    await exercise_store(lambda: SqliteStore.open(tmp_path))
+
+
+async def test_a_home_of_a_newer_nightmail_is_left_alone(tmp_path):
+    await (await SqliteStore.open(tmp_path)).close()
+    with sqlite3.connect(tmp_path / "nightmail.db") as database:
+        database.execute(f"PRAGMA user_version = {len(migrations('sqlite')) + 1}")
+    database.close()
+
+    with pytest.raises(SchemaTooNew, match="update nightmail"):
+        await SqliteStore.open(tmp_path)
+
+
+async def test_a_file_that_is_no_database_is_a_clear_error(tmp_path):
+    (tmp_path / "nightmail.db").write_bytes(b"this is not a database, it is a text of some length" * 40)
+
+    with pytest.raises(StoreError, match=r"nightmail\.db: file is not a database"):
+        await SqliteStore.open(tmp_path)
+
+
+async def test_many_claims_at_once_give_one_lease(tmp_path):
+    stores = [await SqliteStore.open(tmp_path) for _ in range(4)]
+    spec = RunSpec(task="t:T", task_name="T")
+    await stores[0].runs.record(run_id=RunId("t-0001"), identity="i", spec=spec, fingerprint={}, now=NOW)
+
+    claims = await asyncio.gather(
+        *(
+            store.runs.claim(run_id=None, token=f"{n}", now=NOW, until=NOW + timedelta(seconds=30))
+            for n, store in enumerate(stores)
+        )
+    )
+
+    assert sum(claim is not None for claim in claims) == 1
+    for store in stores:
+        await store.close()
+
+
+async def test_stores_that_open_a_new_home_at_once_migrate_it_once(tmp_path):
+    stores = await asyncio.gather(*(SqliteStore.open(tmp_path / "home") for _ in range(6)))
+    for store in stores:
+        assert await store.runs.list() == []
+        await store.close()
+
+
+def test_the_schema_refuses_what_cannot_be():
+    database = sqlite3.connect(":memory:")
+    for _, sql in migrations("sqlite"):
+        database.executescript(sql)
+    run = (
+        "INSERT INTO runs (run_id, identity, state, spec, fingerprint, created_at{more}) "
+        "VALUES ('r', 'i', '{state}', '{{}}', '{{}}', 'now'{values})"
+    )
+    for state, more, values in (
+        ("finished", "", ""),
+        ("paused", "", ""),
+        ("open", ", finished_at", ", 'now'"),
+        ("asleep", "", ""),
+    ):
+        with pytest.raises(sqlite3.IntegrityError, match="CHECK"):
+            database.execute(run.format(state=state, more=more, values=values))
+    for columns, values in (
+        ("state", "'in_batch'"),
+        ("state", "'failed'"),
+        ("state", "'waiting'"),
+        ("state, due_at", "'ready', 'now'"),
+    ):
+        with pytest.raises(sqlite3.IntegrityError, match="CHECK"):
+            database.execute(f"INSERT INTO requests (run_no, seq, key, {columns}) VALUES (1, 1, 'k', {values})")
+    database.close()
+
+
+def test_every_query_says_its_name_once():
+    assert len(load("sqlite")) > 40
