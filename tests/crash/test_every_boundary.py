@@ -17,10 +17,11 @@ from tests.worker.test_loop import Colour
 
 def answer(custom_id, body, times):
     """Record 2 needs a repair, record 3 fails for good."""
-    if custom_id.endswith("_3"):
+    asked = body["messages"][0]["content"]
+    if "thing 3" in asked:
         return row(custom_id, status=400, body={"error": {"message": "no", "code": "invalid_request"}})
     first = len(body["messages"]) == 1
-    label = "blue" if custom_id.endswith("_2") and first else "red"
+    label = "blue" if "thing 2" in asked and first else "red"
     return row(custom_id, body=completion(json.dumps({"label": label})))
 
 

@@ -174,12 +174,13 @@ class Driver:
         task.add_done_callback(done)
 
     async def _advance(self, run: Run, batch: Batch) -> None:
-        """Run the stage that the batch's state asks for."""
+        """Run the stage that the batch's state asks for; what it raises ends the driving."""
         try:
             await self._guarded(self._stage(run, batch), batch)
+        except asyncio.CancelledError:
+            raise
         except BaseException as error:
             self._failure = self._failure or error
-            raise
 
     async def _stage(self, run: Run, batch: Batch) -> None:
         ports = self._ports
@@ -214,9 +215,10 @@ class Driver:
     async def _look(self, run: Run, batches: list[Batch]) -> None:
         try:
             await self._guarded(look(self._ports, run, batches), *batches)
+        except asyncio.CancelledError:
+            raise
         except BaseException as error:
             self._failure = self._failure or error
-            raise
 
     async def _guarded(self, work: Coroutine[Any, Any, None], *batches: Batch) -> None:
         """Run a stage; what the provider refuses or does not answer becomes a later time or a pause."""

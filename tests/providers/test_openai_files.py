@@ -1,0 +1,100 @@
+"""Uploads, downloads and deletions over real HTTP."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nightmail.errors import NotFound, ProviderUnavailable, RequestRefused, Unsupported
+from nightmail.providers.openai.adapter import OpenAIProvider
+
+
+async def test_an_upload_arrives_byte_for_byte(poor: Any, provider: OpenAIProvider, tmp_path: Path) -> None:
+    content = "".join(f'{{"n":{n},"t":"\u2028é"}}\n' for n in range(20_000)).encode()
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(content)
+    file = await provider.upload(path, filename="r.b1.jsonl")
+    assert (file.bytes, file.filename, file.purpose) == (len(content), "r.b1.jsonl", "batch")
+    copy = tmp_path / "copy.jsonl"
+    assert await provider.fetch(file.id, copy) == len(content)
+    assert copy.read_bytes() == content
+
+
+async def test_a_refused_upload_says_why(poor: Any, provider: OpenAIProvider, tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(b"x\n")
+    poor.script("POST", "/files", status=413, body="too large")
+    with pytest.raises(RequestRefused, match="too large") as caught:
+        await provider.upload(path, filename="in.jsonl")
+    assert caught.value.status == 413
+
+
+async def test_a_download_that_ends_early_is_no_download(
+    poor: Any, provider: OpenAIProvider, tmp_path: Path
+) -> None:
+    poor.script("GET", "/files/f/content", body="half", headers={"Content-Length": "8"}, close=True)
+    with pytest.raises(ProviderUnavailable, match="'f'"):
+        await provider.fetch("f", tmp_path / "out")
+
+
+async def test_a_download_without_a_length_is_measured_against_the_file(
+    start_poor: Callable[..., Any], tmp_path: Path
+) -> None:
+    server = start_poor("lengths")
+    provider = OpenAIProvider.open(base_url=server.url, api_key=None)
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(b"whole\n")
+    file = await provider.upload(path, filename="in.jsonl")
+    assert await provider.fetch(file.id, tmp_path / "out") == 6
+    server.script("GET", f"/files/{file.id}", body={"id": file.id, "bytes": 9})
+    with pytest.raises(ProviderUnavailable, match="6 of 9 bytes"):
+        await provider.fetch(file.id, tmp_path / "out")
+    await provider.close()
+
+
+async def test_a_compressed_download_is_kept_uncompressed(tmp_path: Path) -> None:
+    import gzip
+
+    packed = gzip.compress(b"line\n" * 1000)
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer_once, args=(server, head + packed))
+        thread.start()
+        provider = OpenAIProvider.open(
+            base_url=f"http://127.0.0.1:{server.getsockname()[1]}/v1", api_key=None
+        )
+        assert await provider.fetch("f", tmp_path / "out") == 5000
+        await provider.close()
+        thread.join()
+    assert (tmp_path / "out").read_bytes() == b"line\n" * 1000
+
+
+def answer_once(server: socket.socket, answer: bytes) -> None:
+    client, _ = server.accept()
+    with client:
+        client.recv(65_536)
+        client.sendall(answer)
+        client.recv(1)
+
+
+async def test_a_file_that_is_not_there_is_not_found(provider: OpenAIProvider, tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        await provider.fetch("file-x", tmp_path / "out")
+    with pytest.raises(NotFound):
+        await provider.fetch("", tmp_path / "out")
+
+
+async def test_deleting_tells_a_file_that_is_gone_from_a_missing_call(
+    poor: Any, provider: OpenAIProvider
+) -> None:
+    assert await provider.delete("file-gone") is False
+    poor.script("DELETE", "/files/f", status=404, body={"detail": "Not Found"}, times=2)
+    poor.script("GET", "/files/f", body={"id": "f"})
+    with pytest.raises(Unsupported):
+        await provider.delete("f")
+    assert await provider.delete("f") is False
