@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
@@ -131,6 +132,10 @@ class Spool:
 
     def exists(self, name: str) -> bool:
         return self.path(name).exists()
+
+    def forget(self, run_id: str) -> None:
+        """Remove everything of a run."""
+        shutil.rmtree(self.path(run_id), ignore_errors=True)
 
     def delete(self, name: str) -> None:
         """Remove a file; it may be gone already."""

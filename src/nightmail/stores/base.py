@@ -444,9 +444,13 @@ class Events(Protocol):
 class Store(Protocol):
     """Opened with `StoreClass.open(home)`, which migrates the schema under a lock."""
 
-    runs: Runs
-    requests: Requests
-    batches: Batches
-    events: Events
+    @property
+    def runs(self) -> Runs: ...
+    @property
+    def requests(self) -> Requests: ...
+    @property
+    def batches(self) -> Batches: ...
+    @property
+    def events(self) -> Events: ...
 
     async def close(self) -> None: ...

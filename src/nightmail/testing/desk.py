@@ -136,9 +136,9 @@ class Desk:
 
 def faulty(ports: Ports, plan: Plan) -> Ports:
     """The same ports, each call of which passes the plan."""
-    return replace(
-        ports,
-        store=Faulty(ports.store, plan, name="store", groups=GROUPS),
-        spool=Faulty(ports.spool, plan, name="spool", pure=PURE),
-        provider=Faulty(ports.provider, plan, name="provider", pure=PURE),
-    )
+    wrapped: dict[str, Any] = {
+        "store": Faulty(ports.store, plan, name="store", groups=GROUPS),
+        "spool": Faulty(ports.spool, plan, name="spool", pure=PURE),
+        "provider": Faulty(ports.provider, plan, name="provider", pure=PURE),
+    }
+    return replace(ports, **wrapped)

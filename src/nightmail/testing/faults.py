@@ -116,7 +116,13 @@ class Faulty:
         def guarded(*arguments: Any, **named: Any) -> Any:
             self._plan.before(name)
             answer = call(*arguments, **named)
-            self._plan.after(name)
+            try:
+                self._plan.after(name)
+            except Crash:
+                # A process that dies closes its files.
+                if hasattr(answer, "close"):
+                    answer.close()
+                raise
             return answer
 
         return guarded

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from nightmail import plugins
@@ -11,7 +12,7 @@ from nightmail.config import Settings, read_prices
 from nightmail.core.ids import RunId
 from nightmail.core.pricing import PriceTable
 from nightmail.core.run import Run
-from nightmail.errors import ConfigError, SinkError, SourceError, TaskError
+from nightmail.errors import ConfigError, NightmailError, SinkError, SourceError, StoreError, TaskError
 from nightmail.providers.base import Provider
 from nightmail.sinks.base import Sink
 from nightmail.sinks.files import sink_format
@@ -25,6 +26,7 @@ from nightmail.worker.lease import claim, held
 from nightmail.worker.loop import Driver
 
 IDLE_LOOK = 2.0  # seconds between looks of a worker that has nothing to do
+PUT_OFF = timedelta(minutes=5)  # until a run that could not be driven is tried again
 
 
 class Service:
@@ -45,21 +47,48 @@ class Service:
         self._tasks.append(task)
 
     async def work_on(self, run_id: RunId) -> Run | None:
-        """Drive one run until it is over, paused or `stop` is set; None if another worker has it."""
+        """Drive one run until it is over, paused or `stop` is set; None if another worker has it.
+
+        What the user must mend is raised, and a run of which nothing was sent is forgotten with it."""
         lease = await claim(self.store, self._clock, run_id)
         if lease is None:
             return None
-        return await self._drive(lease)
+        try:
+            return await self._drive(lease)
+        except (SourceError, TaskError, ConfigError, SinkError):
+            if await self.store.runs.delete_unsent(lease.run_no):
+                await asyncio.to_thread(Spool(self.settings.spool).forget, run_id)
+            raise
 
     async def work(self, *, until_idle: bool = False) -> None:
-        """Drive whatever there is to drive, one run after the other, until `stop` is set."""
+        """Drive whatever there is to drive, one run after the other, until `stop` is set. A run that
+        cannot be driven is put off, with an event that says why; the others go on."""
+        put_off: dict[RunId, datetime] = {}
         while not self.stop.is_set():
-            lease = await claim(self.store, self._clock, None)
-            if lease is not None:
-                await self._drive(lease)
-            elif until_idle:
-                return
-            else:
+            now = self._clock.now()
+            runs = [
+                run for run in await self.store.runs.list() if run.finished_at is None or not run.delivered_at
+            ]
+            worked = False
+            for run in runs:
+                if self.stop.is_set() or put_off.get(run.run_id, now) > now:
+                    continue
+                lease = await claim(self.store, self._clock, run.run_id)
+                if lease is None:
+                    continue
+                worked = True
+                try:
+                    await self._drive(lease)
+                except StoreError:
+                    raise
+                except NightmailError as error:
+                    put_off[run.run_id] = self._clock.now() + PUT_OFF
+                    await self.store.events.record(
+                        run.run_no, "run_put_off", now=self._clock.now(), message=str(error)
+                    )
+            if not worked:
+                if until_idle:
+                    return
                 await self._clock.wait(IDLE_LOOK, wake=self.stop)
 
     async def _drive(self, lease: Lease) -> Run:
@@ -70,10 +99,6 @@ class Service:
             try:
                 await ports.provider.check()
                 return await Driver(ports, self.stop).drive()
-            except (SourceError, TaskError, ConfigError, SinkError):
-                # The user must mend something; of a run of which nothing was sent, nothing stays.
-                await self.store.runs.delete_unsent(run.run_no)
-                raise
             finally:
                 await ports.provider.close()
 
