@@ -87,7 +87,7 @@ def _amend(
         body,
         answer=problem.text,
         reason=problem.rejection or Rejection.CHECK,
-        complaint=problem.message,
+        complaint=problem.complaint or problem.message,
         record=records.read(member.seq) if records else None,
         model=model,
         max_output_tokens=_larger_cap(ports, body, batch.model)

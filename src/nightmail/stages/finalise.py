@@ -11,6 +11,7 @@ from nightmail.core.run import Run
 from nightmail.errors import ProviderError, RequestRefused, Unsupported
 from nightmail.stages.ports import Ports
 from nightmail.stages.submit import input_name
+from nightmail.telemetry import EventName
 
 
 async def finalise(ports: Ports, run: Run, batch: Batch, *, patient: bool = True) -> Batch:
@@ -34,9 +35,7 @@ async def finalise(ports: Ports, run: Run, batch: Batch, *, patient: bool = True
                 break
     await asyncio.to_thread(ports.spool.delete, input_name(ports.run_id, batch))
     if deleted:
-        await ports.store.events.record(
-            ports.run_no, "remote_files_deleted", now=ports.now(), batch_no=batch.batch_no, file_ids=deleted
-        )
+        await ports.tell(EventName.REMOTE_FILES_DELETED, batch, file_ids=deleted)
     return await ports.store.batches.record(
         ports.lease, batch, BatchEvent.FINALISED, now=ports.now(), due_at=None
     )

@@ -11,6 +11,7 @@ from nightmail.core.run import Run
 from nightmail.errors import NotFound
 from nightmail.stages.ports import Ports
 from nightmail.stages.validate import results_name
+from nightmail.telemetry import EventName
 
 
 async def ingest(ports: Ports, run: Run, batch: Batch) -> Batch:
@@ -33,11 +34,9 @@ async def _fetch(ports: Ports, batch: Batch, kind: str, file_id: str) -> None:
         size = await ports.provider.fetch(file_id, part)
     except NotFound as error:
         # Gone for good: what it held is missing, and goes again.
-        await ports.store.events.record(
-            ports.run_no,
-            "result_file_gone",
-            now=ports.now(),
-            batch_no=batch.batch_no,
+        await ports.tell(
+            EventName.RESULT_FILE_GONE,
+            batch,
             file_id=file_id,
             message=str(error),
         )

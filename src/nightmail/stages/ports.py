@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
+from nightmail.core.batch import Batch
 from nightmail.core.ids import RunId
 from nightmail.core.pricing import PriceTable
 from nightmail.providers.base import Provider
@@ -16,6 +17,7 @@ from nightmail.sources.base import Source
 from nightmail.spool import Spool
 from nightmail.stores.base import Lease, Store
 from nightmail.tasks.prepared import PreparedTask
+from nightmail.telemetry import EventName, log
 from nightmail.tokens.base import Counter
 
 
@@ -58,3 +60,9 @@ class Ports:
 
     def now(self) -> datetime:
         return self.clock.now()
+
+    async def tell(self, name: EventName, batch: Batch | None = None, **detail: Any) -> None:
+        """Write down for people that something happened; nothing is ever decided from it."""
+        log(name, run_id=self.run_id, batch_id=batch.batch_id if batch else None, detail=detail)
+        batch_no = batch.batch_no if batch else None
+        await self.store.events.record(self.run_no, name, now=self.now(), batch_no=batch_no, **detail)

@@ -11,6 +11,7 @@ from nightmail.errors import ProviderError, Unsupported
 from nightmail.providers.base import RemoteBatch
 from nightmail.stages.ports import Ports
 from nightmail.stages.submit import record_submitted
+from nightmail.telemetry import EventName
 
 
 async def doubt(ports: Ports, batch: Batch) -> Batch:
@@ -57,11 +58,9 @@ async def recover(ports: Ports, run: Run, batch: Batch) -> Batch:
 async def _unsearchable(ports: Ports, batch: Batch) -> Batch:
     """Said once, looked at again now and then (a server may have been updated); a person may decide."""
     if batch.polls == 0:
-        await ports.store.events.record(
-            ports.run_no,
-            "batch_doubtful",
-            now=ports.now(),
-            batch_no=batch.batch_no,
+        await ports.tell(
+            EventName.BATCH_DOUBTFUL,
+            batch,
             message=(
                 f"the answer to the create call of {batch.batch_id} was lost and this server cannot list its "
                 "batches, so nobody knows whether it runs there. It is not sent again by itself. "
@@ -81,11 +80,9 @@ async def _cancel_extra(ports: Ports, batch: Batch, provider_batch_id: str) -> N
         message = str(error)
     else:
         message = "cancelled"
-    await ports.store.events.record(
-        ports.run_no,
-        "extra_batch",
-        now=ports.now(),
-        batch_no=batch.batch_no,
+    await ports.tell(
+        EventName.EXTRA_BATCH,
+        batch,
         provider_batch_id=provider_batch_id,
         message=message,
     )

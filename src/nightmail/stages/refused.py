@@ -10,6 +10,7 @@ from nightmail.core.retry import AfterFailure, after_batch_failure
 from nightmail.core.run import PauseReason, Run, RunState, Wish
 from nightmail.stages.ports import Ports
 from nightmail.stores.base import BatchSums, Group, Member, NewBatch, Setback
+from nightmail.telemetry import EventName
 
 NOTHING_USED = BatchSums(
     succeeded=0,
@@ -39,11 +40,9 @@ async def settle_refused(ports: Ports, run: Run, batch: Batch, event: BatchEvent
         event=event,
         now=ports.now(),
     )
-    await ports.store.events.record(
-        ports.run_no,
-        "batch_refused",
-        now=ports.now(),
-        batch_no=batch.batch_no,
+    await ports.tell(
+        EventName.BATCH_REFUSED,
+        batch,
         code=batch.error_code,
         message=batch.error_message,
         line=batch.error_line,

@@ -30,6 +30,7 @@ from nightmail.stages.records import Records
 from nightmail.stages.refused import settle_refused
 from nightmail.stages.validate import Judge, Problem, ResultFile, Verdicts, results_name
 from nightmail.stores.base import BatchSums, Member, Setback, StoredShard
+from nightmail.telemetry import EventName
 
 TOLD = 20  # names told in one event
 
@@ -165,10 +166,8 @@ async def _tell(ports: Ports, batch: Batch, verdicts: Verdicts) -> None:
         "missing": sum(problem.outcome is Outcome.MISSING for problem in verdicts.problems),
     }
     if any(told.values()):
-        await ports.store.events.record(
-            ports.run_no,
-            "results_odd",
-            now=ports.now(),
-            batch_no=batch.batch_no,
+        await ports.tell(
+            EventName.RESULTS_ODD,
+            batch,
             **{name: value for name, value in told.items() if value},
         )

@@ -20,6 +20,7 @@ from nightmail.providers.base import RemoteBatch
 from nightmail.stages.plan import limits_for
 from nightmail.stages.ports import Ports
 from nightmail.stages.refused import settle_refused
+from nightmail.telemetry import EventName
 
 # A file is sometimes not visible to the create call for some seconds after its upload (facts E.8).
 VISIBILITY_TRIES = 8
@@ -116,11 +117,9 @@ async def record_submitted(ports: Ports, batch: Batch, remote: RemoteBatch) -> B
         polls=0,
         due_at=ports.now() + delay(0, chance=ports.clock.chance()),
     )
-    await ports.store.events.record(
-        ports.run_no,
-        "batch_submitted",
-        now=ports.now(),
-        batch_no=batch.batch_no,
+    await ports.tell(
+        EventName.BATCH_SUBMITTED,
+        batch,
         provider_batch_id=remote.id,
     )
     return batch

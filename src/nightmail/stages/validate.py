@@ -42,6 +42,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     code: str | None = None
     answer: Address | None = None
     text: str | None = None  # what the model said, for a repair
+    complaint: str | None = None  # what the model is told about it; may quote the answer
     usage: Usage = NO_USAGE
     cost_pusd: int | None = 0
 
@@ -152,9 +153,10 @@ class Judge:
         usage = response.usage
         cost = self._book(usage, member.tokens)
         judged = self._task.judge(response)
-        rejection, message, output = judged.rejection, judged.message, judged.output
+        rejection, message, complaint = judged.rejection, judged.message, judged.complaint
+        output = judged.output
         if rejection is None and self._records is not None:
-            message = self._task.check(output, self._records.read(member.seq))
+            message = complaint = self._task.check(output, self._records.read(member.seq))
             rejection = Rejection.CHECK if message is not None else None
         if rejection is not None:
             if self._verdicts.wasted_pusd is not None:
@@ -166,6 +168,7 @@ class Judge:
                 message=(message or rejection.value)[:MAX_MESSAGE],
                 answer=address,
                 text=response.text or response.refusal,
+                complaint=complaint,
                 usage=usage,
                 cost_pusd=cost,
             )

@@ -40,6 +40,7 @@ from nightmail.stages.recover import doubt, recover
 from nightmail.stages.refused import decide
 from nightmail.stages.settle import settle
 from nightmail.stages.submit import submit
+from nightmail.telemetry import EventName
 
 TRANSFERS = 4
 JUDGEMENTS = 2
@@ -272,11 +273,9 @@ class Driver:
                     ports.lease, current, None, now=ports.now(), due_at=ports.now() + wait
                 )
             if troubles in (1, 10, 100):
-                await ports.store.events.record(
-                    ports.run_no,
-                    "provider_trouble",
-                    now=ports.now(),
-                    batch_no=batch.batch_no,
+                await ports.tell(
+                    EventName.PROVIDER_TROUBLE,
+                    batch,
                     message=str(error),
                     times=troubles,
                 )

@@ -20,6 +20,7 @@ from nightmail.spool import Spool
 from nightmail.stages.ports import Clock, Ports
 from nightmail.stores.base import Lease, Store
 from nightmail.tasks.prepared import PreparedTask
+from nightmail.telemetry import EventName
 from nightmail.tokens.counter import counter_for
 from nightmail.worker.begin import open_source, prepared_for
 from nightmail.worker.lease import claim, held
@@ -84,7 +85,7 @@ class Service:
                 except NightmailError as error:
                     put_off[run.run_id] = self._clock.now() + PUT_OFF
                     await self.store.events.record(
-                        run.run_no, "run_put_off", now=self._clock.now(), message=str(error)
+                        run.run_no, EventName.RUN_PUT_OFF, now=self._clock.now(), message=str(error)
                     )
             if not worked:
                 if until_idle:
