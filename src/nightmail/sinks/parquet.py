@@ -1,0 +1,88 @@
+"""Parquet with zstd, in row groups of 65,536 rows: enough to compress well, little enough to hold."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nightmail.errors import SinkError
+from nightmail.sinks.atomic import AtomicFile, blamed, check_target
+from nightmail.sinks.fit import fitted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class ParquetSink:
+    """Writes `.parquet`."""
+
+    row_group_rows = 65_536
+    row_group_bytes = 128_000_000
+
+    def __init__(self, path: Path | str, schema: pa.Schema) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self.path = Path(path)
+        self._schema = schema
+        self._held: list[pa.RecordBatch] = []
+        self._held_rows = self._held_bytes = 0
+        self._file = AtomicFile(self.path)
+        try:
+            with blamed(self.path):
+                self._writer = pq.ParquetWriter(self._file.file, schema, compression="zstd")
+        except (pa.ArrowException, SinkError) as error:
+            self._file.abort()
+            raise SinkError(f"{self.path}: Parquet cannot hold these columns: {error}") from error
+
+    @classmethod
+    def check(cls, path: Path) -> None:
+        """Raise `SinkError` if a file could not be written at `path`; leaves nothing behind."""
+        check_target(Path(path))
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Add rows; see `Sink.write`. They are held until a row group is full."""
+        batch = fitted(batch, self._schema, self.path)
+        for begin in range(0, batch.num_rows, self.row_group_rows):
+            part = batch.slice(begin, self.row_group_rows)
+            if self._held_rows + part.num_rows > self.row_group_rows:
+                self._write_row_group()
+            self._held.append(part)
+            self._held_rows += part.num_rows
+            self._held_bytes += part.nbytes
+            if self._held_bytes >= self.row_group_bytes:
+                self._write_row_group()
+
+    def close(self) -> None:
+        """Make the file appear."""
+        if not self._file.is_open:
+            return
+        try:
+            self._write_row_group()
+            with blamed(self.path):
+                self._writer.close()
+        except BaseException:
+            self.abort()
+            raise
+        self._file.commit()
+
+    def abort(self) -> None:
+        """Leave no trace."""
+        if not self._file.is_open:
+            return
+        self._held.clear()
+        # Closed while it still can: its finalizer would write a footer into a closed file.
+        with suppress(Exception):
+            self._writer.close()
+        self._file.abort()
+
+    def _write_row_group(self) -> None:
+        import pyarrow as pa
+
+        if not self._held:
+            return
+        table = pa.Table.from_batches(self._held, schema=self._schema)
+        self._held, self._held_rows, self._held_bytes = [], 0, 0
+        with blamed(self.path):
+            self._writer.write_table(table, row_group_size=max(1, table.num_rows))
