@@ -64,13 +64,14 @@ class Customer:
 def line(number: int | str, text: str = "Opens a file. Then closes it.", **body: Any) -> bytes:
     """One chat line with its newline."""
     asked = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": text}], **body}
-    return json.dumps(
-        {"custom_id": f"r-{number}", "method": "POST", "url": CHAT, "body": asked}
-    ).encode() + b"\n"  # fmt: skip
+    return (
+        json.dumps({"custom_id": f"r-{number}", "method": "POST", "url": CHAT, "body": asked}).encode()
+        + b"\n"
+    )
 
 
-def lines(count: int, **body: Any) -> bytes:
-    return b"".join(line(number, **body) for number in range(count))
+def lines(count: int, prefix: str = "", **body: Any) -> bytes:
+    return b"".join(line(f"{prefix}{number}", **body) for number in range(count))
 
 
 def content_of(row: dict[str, Any]) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,11 @@ def test_a_batch_goes_from_upload_to_deleted_files(customer: Any, shapes: Any) -
     assert created.expires_at == created.created_at + 86_400
 
     batch = customer.ended(created)
-    assert (batch.status, batch.metadata, batch.model) == ("completed", {"run": "n-1"}, "gpt-4o-mini-2024-07-18")
+    assert (batch.status, batch.metadata, batch.model) == (
+        "completed",
+        {"run": "n-1"},
+        "gpt-4o-mini-2024-07-18",
+    )
     assert batch.request_counts.to_dict() == {"total": 300, "completed": 300, "failed": 0}
     assert batch.error_file_id is None
     assert batch.errors is None
@@ -94,7 +97,10 @@ def test_a_batch_of_failed_lines_completes_without_an_output_file(customer: Any,
         ({"max_completion_tokens": 999_999}, "invalid_value"),
         ({"colour": 1}, "unknown_parameter"),
         ({"response_format": {"type": "object"}}, "invalid_value"),
-        ({"model": "gpt-4", "messages": [{"role": "user", "content": "word " * 9_000}]}, "context_length_exceeded"),
+        (
+            {"model": "gpt-4", "messages": [{"role": "user", "content": "word " * 9_000}]},
+            "context_length_exceeded",
+        ),
         ({"model": "o3", "max_tokens": 5}, "unsupported_parameter"),
         ({"messages": []}, "empty_array"),
         ({"messages": [{"role": "user"}]}, "invalid_type"),
@@ -222,7 +228,7 @@ def test_the_state_is_one_folder(own: Any, shapes: Any, tmp_path: Path) -> None:
     stored = tmp_path / "state" / "files" / batch.input_file_id
 
     assert json.loads(stored.read_bytes())["custom_id"] == "r-1"
-    assert os.listdir(tmp_path / "state" / "work") == []
+    assert list((tmp_path / "state" / "work").iterdir()) == []
 
 
 def test_a_key_is_asked_for_if_one_is_set(own: Any) -> None:
@@ -246,3 +252,42 @@ def test_creates_are_limited_per_hour(own: Any, shapes: Any) -> None:
 
     customer.simulator.post("/_simulator/clock", {"advance": 3_601})
     customer.create(shapes.line(3))
+
+
+def test_a_batch_cancelled_while_it_finalizes_keeps_everything(own: Any, shapes: Any) -> None:
+    customer = own("--timing", "realistic", "--speed", "20")
+    batch = customer.create(shapes.lines(3))
+    customer.until(batch.id, lambda one: one.status == "validating")
+    customer.simulator.post("/_simulator/clock", {"advance": 20})
+    customer.until(batch.id, lambda one: one.status == "in_progress")
+    customer.simulator.post("/_simulator/clock", {"advance": 3_600})
+    customer.until(batch.id, lambda one: one.status == "finalizing")
+
+    customer.api.batches.cancel(batch.id)
+
+    batch = customer.ended(batch)
+    assert batch.status == "cancelled"
+    assert len(customer.rows(batch.output_file_id)) == 3
+
+
+def test_a_batch_cancelled_before_it_began_has_no_files(own: Any, shapes: Any) -> None:
+    customer = own("--timing", "realistic")
+    batch = customer.create(shapes.lines(3))
+
+    customer.api.batches.cancel(batch.id)
+
+    batch = customer.ended(batch)
+    assert (batch.status, batch.output_file_id, batch.error_file_id) == ("cancelled", None, None)
+    assert customer.simulator.get("/_simulator/books")["totals"]["requests"] == 0
+
+
+def test_bytes_that_no_record_knows_are_swept_at_the_start(own: Any, tmp_path: Path) -> None:
+    customer = own()
+    file_id = customer.upload(b"{}\n")
+    customer.simulator.kill()
+    (tmp_path / "state" / "files" / "file-orphan").write_bytes(b"left by a kill")
+
+    customer.simulator.restart()
+    assert customer.simulator.get("/_simulator/state")["files"] == 1
+
+    assert [path.name for path in (tmp_path / "state" / "files").iterdir()] == [file_id]

@@ -77,11 +77,18 @@ def test_chance_is_even() -> None:
 def test_a_plan_is_read_from_toml_and_json_alike(tmp_path: Path) -> None:
     toml, js = tmp_path / "plan.toml", tmp_path / "plan.json"
     toml.write_text(
-        'seed = 3\n[[faults]]\nkind = "expire"\nshare = 0.25\nbatch = 1\n[answers]\n"chess" = {section = "games"}\n'
+        'seed = 3\n[[faults]]\nkind = "expire"\nshare = 0.25\nbatch = 1\n'
+        '[answers]\n"chess" = {section = "games"}\n'
     )
     js.write_text(
-        json.dumps({"seed": 3, "faults": {"expire": {"share": 0.25, "batch": 1}}, "answers": {"chess": {"section": "games"}}})
-    )  # fmt: skip
+        json.dumps(
+            {
+                "seed": 3,
+                "faults": {"expire": {"share": 0.25, "batch": 1}},
+                "answers": {"chess": {"section": "games"}},
+            }
+        )
+    )
 
     assert read_plan(toml) == read_plan(js)
     assert plan_from({"faults": {"refusal": 0.1, "stuck": True, "slow": False}}).faults[0].probability == 0.1
@@ -248,15 +255,20 @@ def test_a_truncated_download(broken: Any, shapes: Any, code: str | None, comple
 @end_to_end
 def test_batch_fails_as_told(broken: Any, shapes: Any) -> None:
     customer = broken(
-        faults=[{"kind": "batch_fails", "code": "billing_hard_limit_reached", "message": "No money.", "line": 2}]
+        faults=[
+            {"kind": "batch_fails", "code": "billing_hard_limit_reached", "message": "No money.", "line": 2}
+        ]
     )
 
     batch = customer.run(shapes.lines(3))
 
     (error,) = batch.errors.data
     assert (batch.status, error.code, error.message, error.line) == (
-        "failed", "billing_hard_limit_reached", "No money.", 2,
-    )  # fmt: skip
+        "failed",
+        "billing_hard_limit_reached",
+        "No money.",
+        2,
+    )
 
 
 @end_to_end
@@ -277,7 +289,7 @@ def test_expire_leaves_the_rest_in_the_error_file(broken: Any, shapes: Any) -> N
 def test_counts_lie(broken: Any, shapes: Any) -> None:
     customer = broken(faults={"lying_counts": True, "line_error": {"first": 4}})
 
-    batch = customer.run(shapes.lines(10))
+    batch = customer.run(shapes.lines(10, prefix="c"))
 
     assert batch.request_counts.to_dict() == {"total": 10, "completed": 10, "failed": 0}
     assert len(customer.rows(batch.error_file_id)) == 4
@@ -299,19 +311,21 @@ def test_ids_are_empty_strings_or_late(broken: Any, shapes: Any) -> None:
 
 @end_to_end
 def test_lines_are_missing_doubled_and_unknown(broken: Any, shapes: Any) -> None:
-    customer = broken(faults={
-        "missing_lines": {"first": 3},
-        "duplicate_lines": {"every": 10},
-        "unknown_lines": {"every": 20},
-    })  # fmt: skip
+    customer = broken(
+        faults={
+            "missing_lines": {"first": 3},
+            "duplicate_lines": {"every": 10},
+            "unknown_lines": {"every": 20},
+        }
+    )
 
-    batch = customer.run(shapes.lines(20))
+    batch = customer.run(shapes.lines(20, prefix="m"))
 
     counts = Counter(row["custom_id"] for row in customer.rows(batch.output_file_id))
     assert batch.request_counts.completed == 20
-    assert not {"r-0", "r-1", "r-2"} & counts.keys()
-    assert counts["r-9"] == counts["r-19"] == 2
-    assert counts["unknown-r-19"] == 1
+    assert not {"r-m0", "r-m1", "r-m2"} & counts.keys()
+    assert counts["r-m9"] == counts["r-m19"] == 2
+    assert counts["unknown-r-m19"] == 1
     assert sum(counts.values()) == 17 + 2 + 1
 
 

@@ -16,17 +16,31 @@ from nightmail.simulator.schemas import Material, compiled
 TEXT = "Opens a socket to a server. Reads bytes until the peer closes.\nMay block."
 
 _leaves = st.one_of(
-    st.builds(lambda low, high: {"type": "string", "minLength": low, "maxLength": low + high}, st.integers(0, 300), st.integers(0, 50)),
+    st.builds(
+        lambda low, high: {"type": "string", "minLength": low, "maxLength": low + high},
+        st.integers(0, 300),
+        st.integers(0, 50),
+    ),
     st.just({"type": "string"}),
-    st.sampled_from(["date-time", "date", "email", "uuid", "ipv4"]).map(lambda name: {"type": "string", "format": name}),
-    st.builds(lambda low, width: {"type": "integer", "minimum": low, "maximum": low + width}, st.integers(-50, 50), st.integers(0, 20)),
+    st.sampled_from(["date-time", "date", "email", "uuid", "ipv4"]).map(
+        lambda name: {"type": "string", "format": name}
+    ),
+    st.builds(
+        lambda low, width: {"type": "integer", "minimum": low, "maximum": low + width},
+        st.integers(-50, 50),
+        st.integers(0, 20),
+    ),
     st.builds(lambda low: {"type": "number", "exclusiveMinimum": low}, st.integers(-50, 50)),
-    st.builds(lambda step: {"type": "integer", "multipleOf": step, "minimum": 1, "maximum": 100}, st.integers(1, 40)),
+    st.builds(
+        lambda step: {"type": "integer", "multipleOf": step, "minimum": 1, "maximum": 100}, st.integers(1, 40)
+    ),
     st.just({"type": "boolean"}),
     st.just({"type": "null"}),
-    st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=5, unique=True).map(lambda values: {"type": "string", "enum": values}),
+    st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=5, unique=True).map(
+        lambda values: {"type": "string", "enum": values}
+    ),
     st.sampled_from([{"const": 7}, {"enum": [1, 2, None]}, {"type": ["string", "null"]}]),
-)  # fmt: skip
+)
 
 
 def _object(parts: dict[str, Any]) -> dict[str, Any]:
@@ -37,11 +51,21 @@ _parts = st.recursive(
     _leaves,
     lambda inner: st.one_of(
         st.dictionaries(st.text(min_size=1, max_size=8), inner, max_size=4).map(_object),
-        st.builds(lambda items, low, more: {"type": "array", "items": items, "minItems": low, "maxItems": low + more}, inner, st.integers(0, 3), st.integers(0, 3)),
+        st.builds(
+            lambda items, low, more: {
+                "type": "array",
+                "items": items,
+                "minItems": low,
+                "maxItems": low + more,
+            },
+            inner,
+            st.integers(0, 3),
+            st.integers(0, 3),
+        ),
         st.lists(inner, min_size=1, max_size=3).map(lambda options: {"anyOf": options}),
     ),
     max_leaves=8,
-)  # fmt: skip
+)
 strict_schemas = st.dictionaries(st.text(min_size=1, max_size=8), _parts, min_size=1, max_size=4).map(_object)
 
 
@@ -104,13 +128,19 @@ def test_a_reference_to_nowhere_is_an_error() -> None:
 
 
 def _chat(schema: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema, **more}}
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": "answer", "strict": True, "schema": schema, **more},
+    }
 
 
 @pytest.mark.parametrize(
     ("given_format", "message"),
     [
-        ({"type": "object", "properties": {}}, "Supported values are: 'json_object', 'json_schema', and 'text'"),
+        (
+            {"type": "object", "properties": {}},
+            "Supported values are: 'json_object', 'json_schema', and 'text'",
+        ),
         ({"type": "json_schema"}, "response_format.json_schema"),
         ({"json_schema": {}}, "response_format.type"),
         ("json", "expected an object, but got a string"),

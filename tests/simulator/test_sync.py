@@ -29,9 +29,7 @@ def user(text: str = TEXT) -> list[Any]:
 
 
 def test_chat_parses_into_a_model(customer: Any) -> None:
-    reply = customer.api.chat.completions.parse(
-        model="gpt-4o-mini", messages=user(), response_format=Section
-    )
+    reply = customer.api.chat.completions.parse(model="gpt-4o-mini", messages=user(), response_format=Section)
 
     assert reply.choices[0].message.parsed == Section(
         section="network", why="A library to open a socket on the network."
@@ -98,11 +96,12 @@ def test_embeddings_are_unit_vectors_that_tell_texts_apart(customer: Any) -> Non
     first, second, third = (one.embedding for one in reply.data)
     assert len(first) == 1536
     assert math.isclose(math.fsum(value * value for value in first), 1.0, rel_tol=1e-6)
-    assert math.sumprod(first, second) if hasattr(math, "sumprod") else True
     near = sum(a * b for a, b in zip(first, second, strict=True))
     far = sum(a * b for a, b in zip(first, third, strict=True))
     assert near > far
-    assert reply.usage.prompt_tokens == sum(counter_for("text-embedding-3-small").text(text) for text in texts)
+    assert reply.usage.prompt_tokens == sum(
+        counter_for("text-embedding-3-small").text(text) for text in texts
+    )
 
 
 def test_both_encodings_of_an_embedding_hold_the_same_numbers(customer: Any) -> None:
@@ -129,7 +128,7 @@ def test_moderations_flag_by_words(customer: Any) -> None:
 def test_completions_answer_each_prompt(customer: Any) -> None:
     reply = customer.api.completions.create(model="davinci-002", prompt=["One. Two.", "Three."])
 
-    assert [choice.text for choice in reply.choices] == ["One. Two.", "Three."] or len(reply.choices) == 2
+    assert [(choice.index, choice.text) for choice in reply.choices] == [(0, "One. Two."), (1, "Three.")]
 
 
 def test_models_are_listed(customer: Any) -> None:
@@ -193,9 +192,10 @@ def test_rate_limits_are_told_and_kept(own: Any) -> None:
         try:
             return int(raw.create(model="gpt-4o", messages=user()).headers["x-ratelimit-remaining-requests"])
         except openai.RateLimitError as error:
-            assert error.code == "rate_limit_exceeded"
-            assert 0 < int(error.response.headers["retry-after"]) <= 20
-            return -1
+            told = (
+                error.code == "rate_limit_exceeded" and 0 < int(error.response.headers["retry-after"]) <= 20
+            )
+            return -1 if told else -100
 
     with ThreadPoolExecutor(4) as threads:
         left = list(threads.map(ask, range(8)))

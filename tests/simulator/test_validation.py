@@ -92,7 +92,7 @@ def test_too_many_requests_fail_the_batch(customer: Any, shapes: Any) -> None:
 def test_too_many_embedding_inputs_fail_the_batch(customer: Any) -> None:
     lines = [
         {"custom_id": f"e-{number}", "method": "POST", "url": "/v1/embeddings",
-         "body": {"model": "text-embedding-3-small", "input": ["a"] * 2_000}}
+         "body": {"model": "text-embedding-3-small", "input": ["a"] * 2_000, "dimensions": 2}}
         for number in range(26)
     ]  # fmt: skip
     content = b"".join(json.dumps(one).encode() + b"\n" for one in lines)
