@@ -47,9 +47,9 @@ IN_FLIGHT_STATES = (BatchState.SUBMITTING, BatchState.DOUBTFUL, BatchState.IN_PR
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch as the store has it. Token and money sums are filled when it is settled: what the
-    provider billed for all its lines, what synchronous calls would have cost, and what of it bought
-    no accepted output; the money is in pico-USD, None where a price is unknown."""
+    """A batch as the store has it. `reserved_pusd` is what it will probably cost. The sums are filled
+    when it is settled: how many answers came, what the provider billed for them, what synchronous calls
+    would have cost, and what of it bought no accepted output; None where a price is unknown."""
 
     batch_no: int
     run_no: int
@@ -81,6 +81,9 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     error_code: str | None = None
     error_message: str | None = None
     error_line: int | None = None
+    error_limit: int | None = None
+    reserved_pusd: int | None = None
+    answers: int = 0
     submitted_at: datetime | None = None
     ended_at: datetime | None = None
     ingested_at: datetime | None = None

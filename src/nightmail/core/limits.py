@@ -13,6 +13,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_batch_tokens: int | None = None  # estimated input tokens in one batch
     max_batch_inputs: int | None = None  # embedding inputs, over all lines of a batch
     max_enqueued_tokens: int | None = None  # per account and model, over all batches in flight
+    max_enqueued_requests: int | None = None  # likewise, requests (embeddings)
     max_active_batches: int | None = None
+    max_creates_per_hour: int | None = None
     context_window: int | None = None  # tokens one request may have, answer included
     max_output_tokens: int | None = None

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+import msgspec
+
 from nightmail.core.limits import Limits
 
-# Share of a model's queue that we use: the provider counts its own way, and the count is not shown
-# (facts A.7 recommends 85 to 90 %).
-HEADROOM = 0.9
+# Share of a model's queue that we use: the provider counts its own way, and the count is not shown.
+HEADROOM = 0.95
 # A queue filled by several batches drains and refills bit by bit; one batch of the queue's size would
-# leave it empty while that batch is worked off.
-BATCHES_PER_QUOTA = 4
+# leave it empty while that batch is worked off. What does not fit is less than one batch: with sixteen,
+# and the headroom, at least 85 % of the queue is in use while work waits.
+BATCHES_PER_QUOTA = 16
 
 
 class Item(NamedTuple):
@@ -44,16 +46,7 @@ def batch_limits(limits: Limits) -> Limits:
         return limits
     share = max(1, int(quota * HEADROOM) // BATCHES_PER_QUOTA)
     most = min(share, limits.max_batch_tokens) if limits.max_batch_tokens else share
-    return Limits(
-        max_batch_requests=limits.max_batch_requests,
-        max_batch_bytes=limits.max_batch_bytes,
-        max_batch_tokens=most,
-        max_batch_inputs=limits.max_batch_inputs,
-        max_enqueued_tokens=quota,
-        max_active_batches=limits.max_active_batches,
-        context_window=limits.context_window,
-        max_output_tokens=limits.max_output_tokens,
-    )
+    return msgspec.structs.replace(limits, max_batch_tokens=most)
 
 
 def split(items: Iterable[Item], limits: Limits) -> Iterator[Slice]:

@@ -64,6 +64,8 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     mode: Mode = Mode.BATCH
     max_attempts: int = 4
     budget_usd: str | None = None
+    daily_budget_usd: str | None = None
+    priority: int = 0
     quotas: dict[str, int] = {}
     max_batch_requests: int | None = None
     max_batch_bytes: int | None = None

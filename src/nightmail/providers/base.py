@@ -27,6 +27,7 @@ class BatchError(msgspec.Struct, frozen=True, kw_only=True):
     message: str | None = None
     line: int | None = None
     param: str | None = None
+    limit: int | None = None  # the account's queue limit, where the message names it
 
 
 class RemoteFile(msgspec.Struct, frozen=True, kw_only=True):

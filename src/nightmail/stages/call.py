@@ -16,11 +16,14 @@ from typing import IO
 from nightmail.core.batch import Batch, Phase
 from nightmail.core.ids import RunId, custom_id, seq_of
 from nightmail.core.lifecycle import BatchEvent
+from nightmail.core.quota import Hold
 from nightmail.core.retry import RETRYABLE_STATUS
 from nightmail.core.run import Run, Wish
 from nightmail.core.throttle import Throttle
 from nightmail.errors import ProviderUnavailable, RateLimited
 from nightmail.providers.base import CallReply, Rates
+from nightmail.stages.money import admission
+from nightmail.stages.plan import limits_for
 from nightmail.stages.ports import Ports
 from nightmail.stages.validate import results_name
 from nightmail.stores.base import Member
@@ -31,17 +34,15 @@ LOST_CALLS = 3
 WISH_EVERY = 2.0
 
 
-async def start_calls(ports: Ports, batch: Batch) -> Batch:
-    """planned -> in_progress: nothing has to be created anywhere."""
-    return await ports.store.batches.record(
+async def start_calls(ports: Ports, run: Run, batch: Batch) -> Batch | Hold:
+    """planned -> in_progress, if the money is there: nothing has to be created anywhere."""
+    limits = limits_for(ports.provider, run.spec, batch.model, batch.endpoint)
+    return await ports.store.batches.claim_submit(
         ports.lease,
         batch,
-        BatchEvent.CALLS_STARTED,
+        await admission(ports, run, batch, limits),
+        event=BatchEvent.CALLS_STARTED,
         now=ports.now(),
-        submitted_at=ports.now(),
-        phase=Phase.IN_PROGRESS,
-        total=batch.requests,
-        completed=0,
     )
 
 

@@ -14,20 +14,18 @@ from nightmail.core.failure import Reason
 from nightmail.core.ids import RunId
 from nightmail.core.planning import Item, batch_limits, split, waves
 from nightmail.core.pricing import PriceTable, cost_pusd, price_of
-from nightmail.core.request import Endpoint, Mode
+from nightmail.core.request import Mode
 from nightmail.core.run import KeyKind, RunSpec
 from nightmail.core.usage import Usage
 from nightmail.errors import SourceError
 from nightmail.providers.base import Provider
 from nightmail.sources.base import Position, Source
 from nightmail.stages.build import Keying, Workshop, keying_for
+from nightmail.stages.money import expected_answer
 from nightmail.stages.plan import limits_for
 from nightmail.tasks.prepared import PreparedTask
 from nightmail.tokens.base import Counter
 
-# Tokens of an answer that nobody has seen yet; a run's own usage replaces them.
-TOKENS_OF_TEXT = 200
-TOKENS_OF_FIELD = 15
 LOW, HIGH = 0.5, 3.0
 WARNED = 5
 # So many keys are compared; a larger input is compared when it is enqueued.
@@ -124,7 +122,7 @@ def estimate(
         for each in models
         if not each.exact
     ]
-    expected = answer_tokens if answer_tokens is not None else _expected_answer(task)
+    expected = answer_tokens if answer_tokens is not None else expected_answer(task)
     counts = [item.tokens for chosen in items.values() for item in chosen]
     return Plan(
         task_name=task.name,
@@ -165,15 +163,6 @@ def _model_plan(
         quota=limits.max_enqueued_tokens,
         exact=counter(model).exact,
     )
-
-
-def _expected_answer(task: PreparedTask) -> float:
-    if task.endpoint in (Endpoint.EMBEDDINGS, Endpoint.MODERATIONS):
-        return 0.0
-    schema = task.schema or task.answer_schema
-    guess: float = TOKENS_OF_FIELD * len(schema.get("properties", {})) if schema else TOKENS_OF_TEXT
-    cap = task.task.max_output_tokens
-    return min(guess, cap) if cap else guess
 
 
 def _costs(items: dict[str, list[Item]], prices: PriceTable, mode: Mode, answer: float) -> Costs:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from nightmail.core.batch import CLOSED_STATES, BatchState
 from nightmail.core.limits import Limits
 from nightmail.core.planning import Slice, batch_limits, split
 from nightmail.core.request import Endpoint, Mode
 from nightmail.core.run import Run, RunSpec
 from nightmail.providers.base import Provider
+from nightmail.stages.money import affordable
 from nightmail.stages.ports import Ports
 from nightmail.stores.base import NewBatch, Ready
 
@@ -46,7 +49,8 @@ async def plan(ports: Ports, run: Run) -> int:
 
 def _cut(ports: Ports, run: Run, ready: Ready, *, drop_last: bool) -> list[NewBatch]:
     limits = limits_for(ports.provider, run.spec, ready.group.model, ready.group.endpoint)
-    slices: list[Slice] = list(split(ready.items, batch_limits(limits)))
+    limits = affordable(ports, run, ready.group.model, batch_limits(limits), ready.items)
+    slices: list[Slice] = list(split(ready.items, limits))
     if drop_last and len(slices) > 1:
         # More requests follow that this look did not see: the last batch can be fuller.
         slices.pop()
@@ -68,16 +72,12 @@ def limits_for(provider: Provider, spec: RunSpec, model: str, endpoint: Endpoint
     """What holds for a model in this run: the provider's limits, and the user's where they are lower
     (a quota of the user's replaces the provider's: who has a higher tier says so)."""
     known = provider.limits(model, endpoint)
-    most = SYNC_PORTION if spec.mode is Mode.SYNC else known.max_batch_requests
-    return Limits(
+    synchronous = spec.mode is not Mode.BATCH
+    most = SYNC_PORTION if synchronous else known.max_batch_requests
+    return msgspec.structs.replace(
+        known,
         max_batch_requests=min(most, spec.max_batch_requests or most),
         max_batch_bytes=min(known.max_batch_bytes, spec.max_batch_bytes or known.max_batch_bytes),
-        max_batch_tokens=known.max_batch_tokens,
-        max_batch_inputs=known.max_batch_inputs,
-        max_enqueued_tokens=None
-        if spec.mode is Mode.SYNC
-        else spec.quotas.get(model, known.max_enqueued_tokens),
+        max_enqueued_tokens=None if synchronous else spec.quotas.get(model, known.max_enqueued_tokens),
         max_active_batches=spec.max_active_batches or known.max_active_batches,
-        context_window=known.context_window,
-        max_output_tokens=known.max_output_tokens,
     )

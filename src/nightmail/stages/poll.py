@@ -17,6 +17,8 @@ LIST_FROM = 6
 # A list that has not shown them all after so many entries will not soon.
 LIST_MOST = 1_000
 VANISHED = "vanished"
+# While it is validated a batch may still be refused for the queue's sake (facts A.3).
+UNCONFIRMED = (None, Phase.VALIDATING)
 
 
 async def look(ports: Ports, run: Run, batches: Sequence[Batch]) -> None:
@@ -60,6 +62,8 @@ async def note(ports: Ports, run: Run, batch: Batch, remote: RemoteBatch) -> Bat
     """Write down what the provider says of a batch; it has ended if the provider says so and, where
     there must be files, names them (they may appear some polls later)."""
     now = ports.now()
+    if batch.phase in UNCONFIRMED and remote.phase not in (*UNCONFIRMED, Phase.FAILED):
+        await ports.store.batches.record_acceptance(ports.lease, batch)
     told = {
         "status": remote.status,
         "phase": remote.phase,
@@ -91,5 +95,6 @@ async def note(ports: Ports, run: Run, batch: Batch, remote: RemoteBatch) -> Bat
         error_code=first.code or "failed" if first else None,
         error_message=first.message if first else None,
         error_line=first.line if first else None,
+        error_limit=first.limit if first else None,
         **told,
     )

@@ -14,6 +14,7 @@ from nightmail.telemetry import EventName
 
 NOTHING_USED = BatchSums(
     succeeded=0,
+    answers=0,
     input_tokens=0,
     output_tokens=0,
     cached_tokens=0,
@@ -48,6 +49,10 @@ async def settle_refused(ports: Ports, run: Run, batch: Batch, event: BatchEvent
         line=batch.error_line,
         then=then,
     )
+    if then is AfterFailure.RETURN:
+        await ports.store.batches.record_refusal(
+            ports.lease, settled, said=batch.error_limit, now=ports.now()
+        )
     if then is AfterFailure.PAUSE and run.state in (RunState.OPEN, RunState.DRAINING):
         await ports.store.runs.record_event(
             run.run_no,

@@ -144,6 +144,7 @@ def _setback(ports: Ports, run: Run, problem: Problem, decision: RetryDecision) 
 def _sums(verdicts: Verdicts) -> BatchSums:
     return BatchSums(
         succeeded=len(verdicts.successes),
+        answers=verdicts.answers,
         input_tokens=verdicts.usage.input_tokens,
         output_tokens=verdicts.usage.output_tokens,
         cached_tokens=verdicts.usage.cached_tokens,

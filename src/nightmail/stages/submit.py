@@ -13,10 +13,12 @@ import asyncio
 from nightmail.core.batch import Batch
 from nightmail.core.lifecycle import BatchEvent
 from nightmail.core.polling import delay
+from nightmail.core.quota import Hold
 from nightmail.core.recovery import metadata
 from nightmail.core.run import Run
-from nightmail.errors import NotFound, ProviderError, ProviderUnavailable, RequestRefused
+from nightmail.errors import NotFound, ProviderError, ProviderUnavailable, QuotaReached, RequestRefused
 from nightmail.providers.base import RemoteBatch
+from nightmail.stages.money import admission
 from nightmail.stages.plan import limits_for
 from nightmail.stages.ports import Ports
 from nightmail.stages.refused import settle_refused
@@ -26,8 +28,8 @@ from nightmail.telemetry import EventName
 VISIBILITY_TRIES = 8
 
 
-async def submit(ports: Ports, run: Run, batch: Batch) -> Batch | None:
-    """Submit a planned batch; None if the account's queue has no room for it now.
+async def submit(ports: Ports, run: Run, batch: Batch) -> Batch | Hold:
+    """Submit a planned batch, or say why it has to wait.
 
     Raises `ProviderError` after the batch has been put back to planned, except where its fate is
     unknown: then it is doubtful, and nothing is raised."""
@@ -35,12 +37,12 @@ async def submit(ports: Ports, run: Run, batch: Batch) -> Batch | None:
     claimed = await ports.store.batches.claim_submit(
         ports.lease,
         batch,
+        await admission(ports, run, batch, limits),
+        event=BatchEvent.SUBMIT_STARTED,
         now=ports.now(),
-        max_enqueued_tokens=limits.max_enqueued_tokens,
-        max_active_batches=limits.max_active_batches,
     )
-    if claimed is None:
-        return None
+    if isinstance(claimed, Hold):
+        return claimed
     batch = claimed
     if batch.input_file_id is None:
         try:
@@ -96,6 +98,10 @@ async def _create(ports: Ports, run: Run, batch: Batch) -> Batch:
                 # Whether it was carried out is not known: from here on only `recover` may act.
                 return await _keep(ports, batch, BatchEvent.DOUBTED)
             await _keep(ports, batch, BatchEvent.DEFERRED)
+            raise
+        except QuotaReached as error:
+            batch = await _keep(ports, batch, BatchEvent.DEFERRED)
+            await ports.store.batches.record_refusal(ports.lease, batch, said=error.limit, now=ports.now())
             raise
         except ProviderError:
             await _keep(ports, batch, BatchEvent.DEFERRED)

@@ -57,6 +57,7 @@ class Verdicts(msgspec.Struct, kw_only=True):
     sync_cost_pusd: int | None = 0
     wasted_pusd: int | None = 0
     counted_tokens: int = 0
+    answers: int = 0
     unknown: list[str] = []  # names that this batch never sent
     duplicates: int = 0
     unreadable: int = 0
@@ -201,6 +202,7 @@ class Judge:
     def _book(self, usage: Usage, counted: int) -> int | None:
         """Add one billed answer to the sums; its cost."""
         found = self._verdicts
+        found.answers += 1
         totals = self._totals
         totals[0] += usage.input_tokens
         totals[1] += usage.output_tokens

@@ -18,7 +18,8 @@ from nightmail.core.failure import Reason
 from nightmail.core.ids import BatchId, RunId
 from nightmail.core.lifecycle import BatchEvent, RequestEvent, RunEvent
 from nightmail.core.planning import Item
-from nightmail.core.quota import Enqueued
+from nightmail.core.limits import Limits
+from nightmail.core.quota import Enqueued, Hold, Learned
 from nightmail.core.request import Endpoint, Mode, RequestState
 from nightmail.core.run import KeyKind, PauseReason, Run, RunSpec, Wish
 
@@ -176,10 +177,30 @@ class Setback(msgspec.Struct, frozen=True, kw_only=True):
     cost_pusd: int | None = 0
 
 
+class Admission(msgspec.Struct, frozen=True, kw_only=True):
+    """What must hold for a batch to be submitted. Money in pico-USD; None: unknown, or no ceiling."""
+
+    limits: Limits
+    priority: int = 0
+    reserve_pusd: int | None = None
+    budget_pusd: int | None = None
+    daily_pusd: int | None = None
+
+
+class Spending(NamedTuple):
+    """What a run's settled batches have brought and cost, and what is reserved for the others."""
+
+    answers: int
+    output_tokens: int
+    spent_pusd: int
+    reserved_pusd: int
+
+
 class BatchSums(msgspec.Struct, frozen=True, kw_only=True):
     """What a settled batch used and cost; see `Batch`."""
 
     succeeded: int
+    answers: int
     input_tokens: int
     output_tokens: int
     cached_tokens: int
@@ -405,16 +426,24 @@ class Batches(Protocol):
         ...
 
     async def claim_submit(
-        self,
-        lease: Lease,
-        batch: Batch,
-        *,
-        now: datetime,
-        max_enqueued_tokens: int | None,
-        max_active_batches: int | None,
-    ) -> Batch | None:
-        """planned -> submitting if the account's queue has room for it, in one step with every other
-        worker's; None if it has not."""
+        self, lease: Lease, batch: Batch, admission: Admission, *, event: BatchEvent, now: datetime
+    ) -> Batch | Hold:
+        """Move a planned batch by `event` and reserve its tokens and its money, if the account's queue,
+        the hour and the budget have room and it is this run's turn: one step, with respect to every
+        other worker's. Else why not; then the run is noted as waiting."""
+        ...
+
+    async def spending(self, run_no: int) -> Spending: ...
+    async def learned(self, account: str, model: str) -> Learned:
+        """What the provider's refusals have taught about a model's queue."""
+        ...
+
+    async def record_refusal(self, lease: Lease, batch: Batch, *, said: int | None, now: datetime) -> Learned:
+        """The provider refused the batch because its queue is full; `said` is the limit it named."""
+        ...
+
+    async def record_acceptance(self, lease: Lease, batch: Batch) -> None:
+        """The provider has taken the batch into its queue."""
         ...
 
     async def record(

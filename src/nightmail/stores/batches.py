@@ -11,11 +11,11 @@ import msgspec
 from nightmail.core.batch import Batch, BatchState
 from nightmail.core.ids import BatchId, RunId, batch_id
 from nightmail.core.lifecycle import BatchEvent, RequestEvent, move_batch, move_request
-from nightmail.core.limits import Limits
-from nightmail.core.quota import Enqueued, admits
+from nightmail.core.quota import Enqueued, Hold, Learned, after_acceptance, after_refusal
 from nightmail.core.request import RequestState
 from nightmail.errors import IllegalMove, StoreError
-from nightmail.stores.base import Lease, NewBatch
+from nightmail.stores.admission import admit, read_enqueued, read_learned, write_learned
+from nightmail.stores.base import Admission, Lease, NewBatch, Spending
 from nightmail.stores.database import Database, Transaction, at
 from nightmail.stores.rows import batch_of
 from nightmail.stores.tallies import move_tally
@@ -40,32 +40,52 @@ class SqliteBatches:
         return await self._database.write(work)
 
     async def claim_submit(
-        self,
-        lease: Lease,
-        batch: Batch,
-        *,
-        now: datetime,
-        max_enqueued_tokens: int | None,
-        max_active_batches: int | None,
-    ) -> Batch | None:
-        def work(tx: Transaction) -> Batch | None:
+        self, lease: Lease, batch: Batch, admission: Admission, *, event: BatchEvent, now: datetime
+    ) -> Batch | Hold:
+        def work(tx: Transaction) -> Batch | Hold:
             tx.fence(lease)
-            active = tx.row("count_active", account=batch.account)
-            enqueued = _enqueued(tx, batch.account, batch.model)
-            assert active is not None
-            limits = Limits(max_enqueued_tokens=max_enqueued_tokens, max_active_batches=max_active_batches)
-            if not admits(limits, Enqueued(active["n"], enqueued.tokens), batch.tokens):
-                return None
+            hold = admit(tx, batch, admission, now)
+            if hold is not None:
+                return hold
             return record_batch(
                 tx,
                 batch,
-                BatchEvent.SUBMIT_STARTED,
+                event,
                 attempt=batch.attempt + 1,
                 submitted_at=now,
                 due_at=None,
+                reserved_pusd=admission.reserve_pusd,
             )
 
         return await self._database.write(work)
+
+    async def spending(self, run_no: int) -> Spending:
+        row = await self._database.read(lambda tx: tx.row("run_spending", run_no=run_no))
+        assert row is not None
+        return Spending(*row)
+
+    async def learned(self, account: str, model: str) -> Learned:
+        return await self._database.read(lambda tx: read_learned(tx, account, model))
+
+    async def record_refusal(self, lease: Lease, batch: Batch, *, said: int | None, now: datetime) -> Learned:
+        def work(tx: Transaction) -> Learned:
+            tx.fence(lease)
+            enqueued = read_enqueued(tx, batch.account, batch.model).tokens
+            before = read_learned(tx, batch.account, batch.model)
+            learned = after_refusal(before, said=said, enqueued=enqueued, now=now)
+            write_learned(tx, batch.account, batch.model, learned)
+            return learned
+
+        return await self._database.write(work)
+
+    async def record_acceptance(self, lease: Lease, batch: Batch) -> None:
+        def work(tx: Transaction) -> None:
+            tx.fence(lease)
+            before = read_learned(tx, batch.account, batch.model)
+            if before.refusals:
+                write_learned(tx, batch.account, batch.model, after_acceptance(before))
+
+        await self._database.write(work)
 
     async def record(
         self, lease: Lease, batch: Batch, event: BatchEvent | None, *, now: datetime, **changes: Any
@@ -95,7 +115,7 @@ class SqliteBatches:
         return {row["provider_batch_id"]: BatchId(row["batch_id"]) for row in rows}
 
     async def count_enqueued(self, account: str, model: str) -> Enqueued:
-        return await self._database.read(lambda tx: _enqueued(tx, account, model))
+        return await self._database.read(lambda tx: read_enqueued(tx, account, model))
 
 
 def record_batch(tx: Transaction, batch: Batch, event: BatchEvent | None, **changes: Any) -> Batch:
@@ -114,12 +134,6 @@ def record_batch(tx: Transaction, batch: Batch, event: BatchEvent | None, **chan
     row = tx.row("read_batch_by_number", batch_no=batch.batch_no)
     assert row is not None
     return batch_of(row)
-
-
-def _enqueued(tx: Transaction, account: str, model: str) -> Enqueued:
-    row = tx.row("count_enqueued", account=account, model=model)
-    assert row is not None
-    return Enqueued(row["batches"], row["tokens"])
 
 
 def _insert(tx: Transaction, run_no: int, new: NewBatch, now: datetime) -> Batch:

@@ -355,6 +355,7 @@ def _settle(
         batch,
         event,
         succeeded=sums.succeeded,
+        answers=sums.answers,
         input_tokens=sums.input_tokens,
         output_tokens=sums.output_tokens,
         cached_tokens=sums.cached_tokens,

@@ -102,7 +102,7 @@ class SqliteRuns:
             count = tx.row("count_batches", run_no=run_no)
             if count is None or count["n"]:
                 return False
-            for table in ("requests", "attempts", "shards", "files", "groups", "tallies", "events"):
+            for table in ("requests", "attempts", "shards", "files", "groups", "tallies", "events", "waits"):
                 tx.run(f"delete_{table}_of_run", run_no=run_no)
             return tx.run("delete_unsent_run", run_no=run_no) == 1
 

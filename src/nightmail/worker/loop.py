@@ -15,8 +15,9 @@ from typing import Any
 from nightmail.core.batch import CLOSED_STATES, Batch, BatchState
 from nightmail.core.lifecycle import RunEvent
 from nightmail.core.polling import delay
+from nightmail.core.pricing import format_usd
+from nightmail.core.quota import Hold
 from nightmail.core.request import OPEN_STATES, Mode
-from nightmail.core.retry import AfterFailure
 from nightmail.core.run import PauseReason, Run, RunState, Wish
 from nightmail.core.throttle import Throttle
 from nightmail.errors import (
@@ -37,7 +38,6 @@ from nightmail.stages.plan import plan
 from nightmail.stages.poll import look
 from nightmail.stages.ports import Ports
 from nightmail.stages.recover import doubt, recover
-from nightmail.stages.refused import decide
 from nightmail.stages.settle import settle
 from nightmail.stages.submit import submit
 from nightmail.telemetry import EventName
@@ -47,7 +47,9 @@ JUDGEMENTS = 2
 SYNC_BATCHES = 2
 LOOK_AROUND = 1.0  # seconds between looks for wishes of other processes
 GRACE = 10.0  # seconds that stages get to come to their end when the worker is stopped
-HOLD = timedelta(seconds=60)  # after a full queue at the provider, unless something ends before
+# A batch that must wait asks again when one of ours ends, or after this: other workers' ends are not
+# heard of here.
+ASK_AGAIN = timedelta(seconds=5)
 MAX_OUTAGE = timedelta(hours=24)
 OPEN_BATCHES = tuple(state for state in BatchState if state not in CLOSED_STATES)
 
@@ -64,7 +66,8 @@ class Driver:
         self._judgements = asyncio.Semaphore(JUDGEMENTS)
         self._throttle = Throttle()
         self._troubles: dict[int, int] = {}
-        self._full: dict[str, datetime] = {}  # model -> when to try again
+        self._full: dict[str, datetime] = {}  # model -> when to ask again for room
+        self._holds: dict[str, Hold] = {}  # model -> why it waits
         self._out_since: datetime | None = None
         self._failure: BaseException | None = None
 
@@ -106,6 +109,9 @@ class Driver:
         if not self._busy:
             if not batches and (done := await self._finish(run)) is not None:
                 return done
+            if run.state is RunState.DRAINING and self._is_out_of_money(batches):
+                await self._pause_for_budget(run, batches)
+                return None
             if run.state is RunState.PAUSED and not any(
                 batch.state is not BatchState.PLANNED for batch in batches
             ):
@@ -187,31 +193,37 @@ class Driver:
         ports = self._ports
         match batch.state:
             case BatchState.PLANNED if batch.mode is not Mode.BATCH:
-                await call(ports, run, await start_calls(ports, batch), self._throttle)
+                started = await start_calls(ports, run, batch)
+                if isinstance(started, Hold):
+                    self._hold(batch, started)
+                else:
+                    await call(ports, run, started, self._throttle)
             case BatchState.PLANNED:
                 async with self._transfers:
-                    if await submit(ports, run, batch) is None:
-                        # No room: something must end first. Another worker's end is not heard of here,
-                        # so it is tried again after a while.
-                        self._full[batch.model] = ports.now() + timedelta(seconds=5)
+                    submitted = await submit(ports, run, batch)
+                if isinstance(submitted, Hold):
+                    self._hold(batch, submitted)
             case BatchState.DOUBTFUL:
                 await recover(ports, run, batch)
             case BatchState.IN_PROGRESS:
                 await call(ports, run, batch, self._throttle)
             case BatchState.ENDED:
                 self._full.pop(batch.model, None)
+                self._holds.pop(batch.model, None)
                 if batch.ingested_at is None:
                     async with self._transfers:
                         batch = await ingest(ports, run, batch)
                 async with self._judgements:
                     batch = await settle(ports, run, batch)
-                if batch.error_code is not None and decide(batch) is AfterFailure.RETURN:
-                    self._full[batch.model] = ports.now() + HOLD
             case BatchState.SETTLED:
                 await finalise(ports, run, batch, patient=self._troubles.get(batch.batch_no, 0) < 3)
             case _:
                 raise AssertionError(f"no stage for {batch.state}")
         self._troubles.pop(batch.batch_no, None)
+
+    def _hold(self, batch: Batch, hold: Hold) -> None:
+        self._full[batch.model] = self._ports.now() + ASK_AGAIN
+        self._holds[batch.model] = hold
 
     async def _look(self, run: Run, batches: list[Batch]) -> None:
         try:
@@ -229,10 +241,10 @@ class Driver:
             await self._pause(PauseReason.CREDENTIALS, error)
         except BillingBlocked as error:
             await self._pause(PauseReason.BILLING, error)
-        except QuotaReached as error:
+        except QuotaReached:
+            # What it teaches is in the store; the next claim asks there.
             for batch in batches:
-                self._full[batch.model] = self._ports.now() + HOLD
-            await self._put_off(batches, error, HOLD.total_seconds())
+                self._hold(batch, Hold.BLOCKED)
         except RateLimited as error:
             await self._put_off(batches, error, error.retry_after)
         except ProviderUnavailable as error:
@@ -258,6 +270,33 @@ class Driver:
                 message=str(error),
                 lease=ports.lease,
             )
+
+    def _is_out_of_money(self, batches: list[Batch]) -> bool:
+        """Does nothing move any more because every batch that waits is too dear?"""
+        return bool(batches) and all(
+            batch.state is BatchState.PLANNED and self._holds.get(batch.model) is Hold.BUDGET
+            for batch in batches
+        )
+
+    async def _pause_for_budget(self, run: Run, batches: list[Batch]) -> None:
+        ports = self._ports
+        spent = (await ports.store.batches.spending(run.run_no)).spent_pusd
+        waiting = sum(batch.requests for batch in batches)
+        ceiling = run.spec.budget_usd or f"{run.spec.daily_budget_usd} a day"
+        message = (
+            f"{format_usd(spent)} USD of the budget of {ceiling} USD are spent; what is left does not pay for the "
+            f"next batch. {waiting:,} requests wait, nothing is lost. To go on: nightmail resume {run.run_id} "
+            "--budget USD"
+        )
+        self._holds.clear()
+        await ports.store.runs.record_event(
+            run.run_no,
+            RunEvent.PAUSED,
+            now=ports.now(),
+            reason=PauseReason.BUDGET,
+            message=message,
+            lease=ports.lease,
+        )
 
     async def _put_off(self, batches: tuple[Batch, ...], error: ProviderError, seconds: float | None) -> None:
         """Try again later: after the time that the provider named, or with growing patience."""

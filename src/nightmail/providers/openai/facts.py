@@ -21,10 +21,13 @@ def limits_for(model: str, endpoint: Endpoint) -> Limits:
     """What one batch and one request may hold. How much may be enqueued depends on the account: None."""
     facts = _facts()
     family = _entry(facts["models"]["family"], model)
+    enqueued = facts["batch"]["enqueued_embedding_requests"]
     return Limits(
         max_batch_requests=facts["batch"]["requests"],
         max_batch_bytes=facts["batch"]["bytes"],
         max_batch_inputs=facts["batch"]["embedding_inputs"] if endpoint is Endpoint.EMBEDDINGS else None,
+        max_enqueued_requests=enqueued if endpoint is Endpoint.EMBEDDINGS else None,
+        max_creates_per_hour=facts["batch"]["creates_per_hour"],
         context_window=family.get("context_window"),
         max_output_tokens=family.get("max_output_tokens"),
     )

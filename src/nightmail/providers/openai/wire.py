@@ -15,7 +15,7 @@ import msgspec
 from nightmail.core.batch import Phase
 from nightmail.core.request import Endpoint
 from nightmail.providers.base import BatchError, RemoteBatch, RemoteFile
-from nightmail.providers.openai.complaints import name
+from nightmail.providers.openai.complaints import name, queue_limit
 
 COMPLETION_WINDOW = "24h"  # the only value that the API takes
 
@@ -166,6 +166,7 @@ def _error(item: Any) -> BatchError:
         message=name(item.get("message")),
         line=_count(item.get("line")),
         param=name(item.get("param")),
+        limit=queue_limit(name(item.get("message"))),
     )
 
 

@@ -7,15 +7,18 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from nightmail.core.batch import BatchState, Phase
+from nightmail.core.batch import Batch, BatchState, Phase
 from nightmail.core.failure import Reason
 from nightmail.core.ids import RunId
 from nightmail.core.lifecycle import BatchEvent, RequestEvent, RunEvent
+from nightmail.core.limits import Limits
+from nightmail.core.quota import Hold
 from nightmail.core.request import Endpoint, Mode, RequestState
 from nightmail.core.run import KeyKind, PauseReason, RunSpec, RunState, Wish
 from nightmail.errors import IllegalMove, LeaseLost
 from nightmail.stores.base import (
     Address,
+    Admission,
     BatchSums,
     FailedRow,
     Lease,
@@ -122,7 +125,13 @@ async def _batches_take_requests_and_move_by_the_table(store: Store, lease: Leas
     (ready,) = await store.requests.list_ready(lease.run_no, now=NOW, limit=100)
     planned = [
         NewBatch(
-            group=ready.group, mode=Mode.BATCH, account="a", seqs=seqs, tokens=10 * len(seqs), bytes=1, inputs=1
+            group=ready.group,
+            mode=Mode.BATCH,
+            account="a",
+            seqs=seqs,
+            tokens=10 * len(seqs),
+            bytes=1,
+            inputs=1,
         )
         for seqs in ([1, 2, 3, 4, 5, 6, 8], [9, 10])
     ]
@@ -131,17 +140,29 @@ async def _batches_take_requests_and_move_by_the_table(store: Store, lease: Leas
     assert first.batch_id != second.batch_id
     assert await store.requests.list_ready(lease.run_no, now=NOW, limit=100) == []
     assert [member.seq for member in await store.requests.members(first)] == [1, 2, 3, 4, 5, 6, 8]
-    room: dict[str, Any] = {"now": NOW, "max_active_batches": None}
-    submitting = await store.batches.claim_submit(lease, first, max_enqueued_tokens=100, **room)
-    assert submitting is not None
+    start = BatchEvent.SUBMIT_STARTED
+
+    async def claim(batch: Batch, limits: Limits, **money: int) -> Batch | Hold:
+        admission = Admission(limits=limits, **money)
+        return await store.batches.claim_submit(lease, batch, admission, event=start, now=NOW)
+
+    dear = await claim(first, Limits(), reserve_pusd=101, budget_pusd=100)
+    assert dear is Hold.BUDGET, "what would go over the budget waits"
+    submitting = await claim(first, Limits(max_enqueued_tokens=100), reserve_pusd=60, budget_pusd=100)
+    assert not isinstance(submitting, Hold)
     assert (submitting.state, submitting.attempt) == (BatchState.SUBMITTING, 1)
     assert (await store.batches.count_enqueued("a", "gpt-4o-mini")).tokens == 70
-    held = await store.batches.claim_submit(lease, second, max_enqueued_tokens=95, **room)
-    assert held is None, "90 of 95 tokens is over the headroom"
-    stale = await store.batches.claim_submit(
-        lease, second, now=NOW, max_enqueued_tokens=None, max_active_batches=1
-    )
-    assert stale is None, "one batch at a time"
+    full = await claim(second, Limits(max_enqueued_tokens=94))
+    assert full is Hold.QUEUE, "90 of 94 tokens is over the headroom"
+    assert await claim(second, Limits(max_active_batches=1)) is Hold.BATCHES
+    assert await claim(second, Limits(max_creates_per_hour=1)) is Hold.CREATES
+    reserved = await claim(second, Limits(), reserve_pusd=50, budget_pusd=100)
+    assert reserved is Hold.BUDGET, "what is in flight is reserved"
+    learned = await store.batches.record_refusal(lease, second, said=1_000, now=NOW)
+    assert (learned.limit, learned.refusals) == (1_000, 1)
+    assert await claim(second, Limits()) is Hold.BLOCKED
+    await store.batches.record_acceptance(lease, second)
+    assert (await store.batches.learned("a", "gpt-4o-mini")).refusals == 0
     running = await store.batches.record(
         lease, submitting, BatchEvent.SUBMITTED, now=NOW, provider_batch_id="batch_1", phase=Phase.VALIDATING
     )
@@ -163,7 +184,9 @@ async def _outcomes_settle_a_batch_at_once(store: Store, lease: Lease) -> None:
     (batch,) = await store.batches.list(lease.run_no, states=[BatchState.IN_PROGRESS])
     batch = await store.batches.record(lease, batch, BatchEvent.ENDED, now=NOW)
     file_no = await store.requests.record_file(lease, path=f"{RUN}/results/1.output.jsonl", bytes=1000)
-    assert file_no == await store.requests.record_file(lease, path=f"{RUN}/results/1.output.jsonl", bytes=1000)
+    assert file_no == await store.requests.record_file(
+        lease, path=f"{RUN}/results/1.output.jsonl", bytes=1000
+    )
     successes = [Success(seq, file_no, seq, 10, 11, 5, 77) for seq in (1, 2, 3)]
     setbacks = [
         Setback(
@@ -182,7 +205,7 @@ async def _outcomes_settle_a_batch_at_once(store: Store, lease: Lease) -> None:
         ),
     ]  # fmt: skip
     sums = BatchSums(
-        succeeded=3, input_tokens=44, output_tokens=15, cached_tokens=0, reasoning_tokens=0,
+        succeeded=3, answers=4, input_tokens=44, output_tokens=15, cached_tokens=0, reasoning_tokens=0,
         cost_pusd=301, sync_cost_pusd=602, wasted_pusd=70, counted_tokens=40,
     )  # fmt: skip
     whole: dict[str, Any] = {"sums": sums, "event": BatchEvent.SETTLED, "now": NOW}
@@ -210,7 +233,9 @@ async def _outcomes_settle_a_batch_at_once(store: Store, lease: Lease) -> None:
     }
     assert tally.again == {Reason.CHECK: 1, Reason.UNAVAILABLE: 1, Reason.EXPIRED: 1}
     assert await store.requests.miscounted(lease.run_no) is None
-    assert await store.requests.list_successes(lease.run_no, 1, 100) == [(n, batch.batch_no) for n in (1, 2, 3)]
+    assert await store.requests.list_successes(lease.run_no, 1, 100) == [
+        (n, batch.batch_no) for n in (1, 2, 3)
+    ]
     run = await store.runs.read(RUN)
     assert run is not None
     assert (run.counted_tokens, run.billed_tokens) == (40, 44)
@@ -228,7 +253,11 @@ async def _what_goes_again_is_found(store: Store, lease: Lease) -> None:
     )
     (batch,) = await store.batches.record_planned(lease, [new], now=NOW)
     members = await store.requests.members(batch)
-    assert [(member.seq, member.attempts, member.expiries) for member in members] == [(4, 1, 0), (5, 1, 0), (8, 0, 1)]
+    assert [(member.seq, member.attempts, member.expiries) for member in members] == [
+        (4, 1, 0),
+        (5, 1, 0),
+        (8, 0, 1),
+    ]
     assert members[0].spent_pusd == 70
     assert await store.requests.miscounted(lease.run_no) is None
     (attempt,) = await store.requests.list_attempts(lease.run_no, 4)
@@ -274,18 +303,22 @@ async def _a_finished_run_opens_again(store: Store) -> None:
     assert lease is not None
     group = await store.requests.record_group(lease, model="m", endpoint=Endpoint.CHAT)
     shard = a_shard(1, 2)
-    shard = Shard(**{**{f: getattr(shard, f) for f in shard.__struct_fields__}, "file_path": f"{run_id}/r/0.jsonl"})
+    shard = Shard(
+        **{**{f: getattr(shard, f) for f in shard.__struct_fields__}, "file_path": f"{run_id}/r/0.jsonl"}
+    )
     await store.requests.record_shard(lease, shard, now=NOW)
     new = NewBatch(group=group, mode=Mode.SYNC, account="a", seqs=[1, 2], tokens=20, bytes=1, inputs=2)
     (batch,) = await store.batches.record_planned(lease, [new], now=NOW)
     batch = await store.batches.record(lease, batch, BatchEvent.CALLS_STARTED, now=NOW)
     batch = await store.batches.record(lease, batch, BatchEvent.ENDED, now=NOW)
     nothing = BatchSums(
-        succeeded=0, input_tokens=0, output_tokens=0, cached_tokens=0, reasoning_tokens=0,
+        succeeded=0, answers=0, input_tokens=0, output_tokens=0, cached_tokens=0, reasoning_tokens=0,
         cost_pusd=None, sync_cost_pusd=None, wasted_pusd=None, counted_tokens=0,
     )  # fmt: skip
     failed = [
-        Setback(seq=seq, event=RequestEvent.FAILED, reason=reason, message="m", outcome="errored", cost_pusd=None)
+        Setback(
+            seq=seq, event=RequestEvent.FAILED, reason=reason, message="m", outcome="errored", cost_pusd=None
+        )
         for seq, reason in ((1, Reason.INVALID), (2, Reason.CHECK))
     ]
     await store.requests.record_outcomes(

@@ -19,14 +19,67 @@ WHERE run_no = :run_no AND (:states IS NULL OR instr(:states, '|' || state || '|
 ORDER BY batch_no;
 
 -- name: count_enqueued
--- What the provider may hold for a model, by our books.
-SELECT count(*) AS batches, coalesce(sum(tokens), 0) AS tokens FROM batches
+-- What the provider may hold for a model, by our books; unconfirmed is what it may still refuse.
+SELECT count(*) AS batches, coalesce(sum(tokens), 0) AS tokens, coalesce(sum(requests), 0) AS requests,
+       coalesce(sum(phase IS NULL OR phase = 'validating'), 0) AS unconfirmed
+FROM batches
 WHERE account = :account AND model = :model AND state IN ('submitting', 'doubtful', 'in_progress')
   AND mode = 'batch';
 
 -- name: count_active
 SELECT count(*) AS n FROM batches
-WHERE account = :account AND state IN ('submitting', 'doubtful', 'in_progress');
+WHERE account = :account AND state IN ('submitting', 'doubtful', 'in_progress') AND mode = 'batch';
+
+-- name: count_creates
+-- Create calls of the last hour; a batch that was put back counts once, for its newest.
+SELECT count(*) AS n FROM batches WHERE account = :account AND submitted_at > :since AND mode = 'batch';
+
+-- name: run_spending
+-- What settled batches brought and cost, and what is reserved for those that may still cost something.
+SELECT coalesce(sum(answers), 0) AS answers,
+       coalesce(sum(output_tokens), 0) AS output_tokens,
+       coalesce(sum(cost_pusd), 0) AS spent,
+       coalesce(sum(reserved_pusd) FILTER (WHERE state IN ('submitting', 'doubtful', 'in_progress', 'ended')), 0)
+         AS reserved
+FROM batches WHERE run_no = :run_no;
+
+-- name: day_spending
+SELECT coalesce(sum(cost_pusd), 0) AS spent,
+       coalesce(sum(reserved_pusd) FILTER (WHERE state IN ('submitting', 'doubtful', 'in_progress', 'ended')), 0)
+         AS reserved
+FROM batches WHERE submitted_at >= :since;
+
+-- name: read_quota
+SELECT limit_tokens, learned_at, refusals, blocked_until FROM quotas
+WHERE account = :account AND model = :model;
+
+-- name: write_quota
+INSERT INTO quotas (account, model, limit_tokens, learned_at, refusals, blocked_until)
+VALUES (:account, :model, :limit_tokens, :learned_at, :refusals, :blocked_until)
+ON CONFLICT (account, model) DO UPDATE SET limit_tokens = excluded.limit_tokens,
+  learned_at = excluded.learned_at, refusals = excluded.refusals, blocked_until = excluded.blocked_until;
+
+-- name: note_wait
+INSERT INTO waits (account, model, run_no, since, asked_at) VALUES (:account, :model, :run_no, :now, :now)
+ON CONFLICT (account, model, run_no) DO UPDATE SET asked_at = excluded.asked_at;
+
+-- name: end_wait
+DELETE FROM waits WHERE account = :account AND model = :model AND run_no = :run_no;
+
+-- name: list_waits
+-- Runs that still ask for room, with what they have in flight.
+SELECT w.run_no, w.since, coalesce(json_extract(r.spec, '$.priority'), 0) AS priority,
+       (SELECT coalesce(sum(b.tokens), 0) FROM batches b
+        WHERE b.run_no = w.run_no AND b.account = w.account AND b.model = w.model
+          AND b.state IN ('submitting', 'doubtful', 'in_progress')) AS tokens
+FROM waits w JOIN runs r ON r.run_no = w.run_no
+WHERE w.account = :account AND w.model = :model AND w.asked_at > :asked_since
+  AND r.state IN ('open', 'draining') AND r.wish IS NULL;
+
+-- name: own_tokens
+SELECT coalesce(sum(tokens), 0) AS tokens FROM batches
+WHERE run_no = :run_no AND account = :account AND model = :model
+  AND state IN ('submitting', 'doubtful', 'in_progress');
 
 -- name: list_provider_ids
 SELECT provider_batch_id, batch_id FROM batches
@@ -42,3 +95,6 @@ WHERE e.run_no = :run_no ORDER BY e.event_no DESC LIMIT :limit;
 
 -- name: delete_events_of_run
 DELETE FROM events WHERE run_no = :run_no;
+
+-- name: delete_waits_of_run
+DELETE FROM waits WHERE run_no = :run_no;

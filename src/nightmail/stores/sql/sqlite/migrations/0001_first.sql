@@ -146,6 +146,9 @@ CREATE TABLE batches (
   error_code        TEXT,
   error_message     TEXT,
   error_line        INTEGER,
+  error_limit       INTEGER,
+  reserved_pusd     INTEGER,
+  answers           INTEGER NOT NULL DEFAULT 0,
   created_at        TEXT NOT NULL,
   submitted_at      TEXT,
   ended_at          TEXT,
@@ -171,6 +174,29 @@ CREATE INDEX batches_in_flight ON batches (account, model)
   WHERE state IN ('submitting', 'doubtful', 'in_progress');
 CREATE UNIQUE INDEX batches_at_provider ON batches (account, provider_batch_id)
   WHERE provider_batch_id IS NOT NULL;
+
+-- What the provider's refusals have taught about a model's queue. What is enqueued is not here: it is the
+-- sum over the batches in flight.
+CREATE TABLE quotas (
+  account        TEXT NOT NULL,
+  model          TEXT NOT NULL,
+  limit_tokens   INTEGER,
+  learned_at     TEXT,
+  refusals       INTEGER NOT NULL DEFAULT 0,
+  blocked_until  TEXT,
+  PRIMARY KEY (account, model),
+  CHECK ((limit_tokens IS NULL) = (learned_at IS NULL))
+) STRICT, WITHOUT ROWID;
+
+-- Runs that asked for room in a model's queue and did not get it: who waits longest, and who still does.
+CREATE TABLE waits (
+  account  TEXT NOT NULL,
+  model    TEXT NOT NULL,
+  run_no   INTEGER NOT NULL REFERENCES runs,
+  since    TEXT NOT NULL,
+  asked_at TEXT NOT NULL,
+  PRIMARY KEY (account, model, run_no)
+) STRICT, WITHOUT ROWID;
 
 -- How many requests are where: kept in the transactions that move them, so that a status of ten
 -- million records is a few rows.

@@ -1,0 +1,78 @@
+"""What a batch will probably cost, and what a budget lets it be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from nightmail.core.batch import Batch
+from nightmail.core.budget import affordable_tokens, answer_guess, reservation
+from nightmail.core.limits import Limits
+from nightmail.core.planning import Item
+from nightmail.core.pricing import parse_usd, price_of
+from nightmail.core.request import Endpoint
+from nightmail.core.run import Run, RunSpec
+from nightmail.stages.ports import Ports
+from nightmail.stores.base import Admission
+from nightmail.tasks.prepared import PreparedTask
+
+# Tokens of an answer that nobody has seen yet; a run's own answers replace them.
+TOKENS_OF_TEXT = 200
+TOKENS_OF_FIELD = 15
+# Before any answer came, a budget reckons with answers this many times as long.
+CAREFUL = 3.0
+
+
+def expected_answer(task: PreparedTask) -> float:
+    """A guess at the tokens of one answer, from the shape of the output."""
+    if task.endpoint in (Endpoint.EMBEDDINGS, Endpoint.MODERATIONS):
+        return 0.0
+    schema = task.schema or task.answer_schema
+    guess: float = TOKENS_OF_FIELD * len(schema.get("properties", {})) if schema else TOKENS_OF_TEXT
+    cap = task.task.max_output_tokens
+    return min(guess, cap) if cap else guess
+
+
+async def admission(ports: Ports, run: Run, batch: Batch, limits: Limits) -> Admission:
+    """What must hold for this batch to go: the limits, and the money it will probably take."""
+    spending = await ports.store.batches.spending(run.run_no)
+    price = price_of(batch.model, ports.prices)
+    answer = answer_guess(
+        answers=spending.answers, output_tokens=spending.output_tokens, guess=_careful(ports.task)
+    )
+    return Admission(
+        limits=limits,
+        priority=run.spec.priority,
+        reserve_pusd=None
+        if price is None
+        else reservation(
+            price, tokens=batch.tokens, requests=batch.requests, answer_tokens=answer, mode=batch.mode
+        ),
+        budget_pusd=budget_of(run.spec),
+        daily_pusd=parse_usd(run.spec.daily_budget_usd) if run.spec.daily_budget_usd else None,
+    )
+
+
+def affordable(ports: Ports, run: Run, model: str, limits: Limits, items: Sequence[Item]) -> Limits:
+    """With a budget, batches are small against it, so that the last of it can be used."""
+    budget, price = budget_of(run.spec), price_of(model, ports.prices)
+    if budget is None or price is None or not items:
+        return limits
+    mean = sum(item.tokens for item in items) / len(items)
+    share = _careful(ports.task) / max(1.0, mean)
+    most = affordable_tokens(price, budget, answer_share=share, mode=run.spec.mode)
+    if limits.max_batch_tokens is not None:
+        most = min(most, limits.max_batch_tokens)
+    return msgspec.structs.replace(limits, max_batch_tokens=most)
+
+
+def budget_of(spec: RunSpec) -> int | None:
+    """The run's budget in pico-USD."""
+    return parse_usd(spec.budget_usd) if spec.budget_usd is not None else None
+
+
+def _careful(task: PreparedTask) -> float:
+    guess = expected_answer(task) * CAREFUL
+    cap = task.task.max_output_tokens
+    return min(guess, cap) if cap else guess
