@@ -14,7 +14,7 @@ TEXTS = {
 }  # fmt: skip
 # Written in pieces, so that this file passes its own test.
 HOSTS = [".".join(parts) for parts in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "com"))]
-HOMES = re.compile("/(?:" + "|".join(("home", "Users", "root", "work", "mnt")) + r")/[a-z]\w*")
+HOMES = re.compile("/(?:" + "|".join(("home", "Users", "root", "mnt")) + r")/[a-z]\w*")
 EXAMPLE_HOMES = ("/home/you", "/home/me")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -93,7 +93,7 @@ def test_every_query_is_legal_in_the_schema() -> None:
     database.close()
 
 
-CHECKED: dict[tuple[str, str], set[str]] = {
+CHECKED: dict[tuple[str, str], Collection[str]] = {
     ("runs", "state"): set(RunState),
     ("runs", "pause_reason"): set(PauseReason),
     ("runs", "wish"): set(Wish),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
@@ -76,7 +77,7 @@ def test_the_sums_of_a_batch_are_those_of_its_requests(items: list[Item], limits
 
 
 def test_split_reads_no_further_than_the_batch_it_gives() -> None:
-    def endless():
+    def endless() -> Iterator[Item]:
         seq = 0
         while True:
             seq += 1

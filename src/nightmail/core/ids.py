@@ -35,4 +35,6 @@ def custom_id(run: RunId, seq: int) -> str:
 def seq_of(custom_id: str, run: RunId) -> int | None:
     """The request's sequence number, or None if this run never wrote such a name."""
     head, _, tail = custom_id.rpartition("_")
-    return int(tail) if head == run and tail.isascii() and tail.isdigit() else None
+    if head != run or not tail.isascii() or not tail.isdigit() or tail.startswith("0"):
+        return None
+    return int(tail)

@@ -17,6 +17,8 @@ from nightmail.core.run import PauseReason, Run, RunState
 
 # An estimate of the end is a guess before so many records are through.
 ETA_FROM = 0.01
+# A batch that was put back, or that the provider never took, has sent nothing.
+UNSENT = (BatchState.PLANNED, BatchState.ABANDONED)
 
 
 class BatchView(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,7 +105,7 @@ def status_of(
     sent = [
         batch
         for batch in batches
-        if batch.submitted_at is not None and batch.state is not BatchState.ABANDONED
+        if batch.submitted_at is not None and batch.state not in UNSENT
     ]
     active = [batch for batch in batches if batch.state in (*IN_FLIGHT_STATES, BatchState.ENDED)]
     succeeded, failed = states.get(RequestState.SUCCEEDED, 0), states.get(RequestState.FAILED, 0)

@@ -78,8 +78,7 @@ async def note(ports: Ports, run: Run, batch: Batch, remote: RemoteBatch) -> Bat
         due_at = now + delay(batch.polls + 1, chance=ports.clock.chance(), interval=run.spec.poll_interval)
         return await ports.store.batches.record(ports.lease, batch, None, now=now, due_at=due_at, **told)
     ended_at = batch.ended_at or now
-    no_files = remote.output_file_id is None and remote.error_file_id is None
-    if no_files and remote.phase is Phase.COMPLETED and now - ended_at < GRACE:
+    if _may_name_files_yet(remote) and now - ended_at < GRACE:
         due_at = now + delay(0, chance=ports.clock.chance(), interval=run.spec.poll_interval)
         return await ports.store.batches.record(
             ports.lease, batch, None, now=now, due_at=due_at, ended_at=ended_at, **told
@@ -98,3 +97,13 @@ async def note(ports: Ports, run: Run, batch: Batch, remote: RemoteBatch) -> Bat
         error_limit=first.limit if first else None,
         **told,
     )
+
+
+def _may_name_files_yet(remote: RemoteBatch) -> bool:
+    """It ended with something to show and names no file: the ids may appear some polls later (facts E.5),
+    and what they name is paid. A cancelled batch that says it had done nothing has nothing to name."""
+    if remote.output_file_id is not None or remote.error_file_id is not None:
+        return False
+    if remote.phase is Phase.CANCELLED:
+        return remote.completed != 0
+    return remote.phase in (Phase.COMPLETED, Phase.EXPIRED)

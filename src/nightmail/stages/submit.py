@@ -4,11 +4,15 @@
 is safe to repeat, 3 its id is recorded, 4 the batch is created, once, 5 its id is recorded. A crash
 before 3 leaves at most a file that nobody uses; a crash after 3 leaves a batch whose fate `recover`
 finds out from the provider, because the create call may have been carried out.
+
+`submitted_at` is when the create call was about to be made, by this worker, under its lease: `recover`
+counts from it how long the call can still be on its way.
 """
 
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 from nightmail.core.batch import Batch
 from nightmail.core.lifecycle import BatchEvent
@@ -26,6 +30,9 @@ from nightmail.telemetry import EventName
 
 # A file is sometimes not visible to the create call for some seconds after its upload (facts E.8).
 VISIBILITY_TRIES = 8
+# A create call follows its committed intent at once. After a longer stop than this (a suspended process,
+# a laptop's lid) the intent is committed anew, which fails if another worker has the run by now.
+FRESH = timedelta(seconds=2)
 
 
 async def submit(ports: Ports, run: Run, batch: Batch) -> Batch | Hold:
@@ -71,13 +78,22 @@ async def _upload(ports: Ports, batch: Batch) -> Batch:
         await _keep(ports, batch, BatchEvent.DEFERRED)
         raise
     return await ports.store.batches.record(
-        ports.lease, batch, None, now=ports.now(), input_file_id=remote.id
+        ports.lease, batch, None, now=ports.now(), input_file_id=remote.id, submitted_at=ports.now()
     )
 
 
+async def _intend(ports: Ports, batch: Batch) -> Batch:
+    """The batch, its intent committed just now. Raises `LeaseLost` if the run is somebody else's."""
+    while batch.submitted_at is None or ports.now() - batch.submitted_at > FRESH:
+        now = ports.now()
+        batch = await ports.store.batches.record(ports.lease, batch, None, now=now, submitted_at=now)
+    return batch
+
+
 async def _create(ports: Ports, run: Run, batch: Batch) -> Batch:
-    assert batch.input_file_id is not None
     for attempt in range(1, VISIBILITY_TRIES + 1):
+        batch = await _intend(ports, batch)
+        assert batch.input_file_id is not None
         try:
             remote = await ports.provider.create(
                 input_file_id=batch.input_file_id,

@@ -132,10 +132,12 @@ class Judge:
         if member is None:
             self._verdicts.unknown.append(result.custom_id[:100])
             return
-        if member.seq in self._succeeded or (member.seq in self._problems and result.response is None):
+        response = result.response
+        before = self._problems.get(member.seq)
+        # The first answer counts, and any answer before none.
+        if member.seq in self._succeeded or (before and (response is None or before.rejection is not None)):
             self._verdicts.duplicates += 1
             return
-        response = result.response
         if response is None:
             self._problems[member.seq] = Problem(
                 member=member,

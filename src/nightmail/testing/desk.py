@@ -15,6 +15,7 @@ from typing import Any
 
 from nightmail.config import read_prices
 from nightmail.core.ids import RunId
+from nightmail.core.lifecycle import RunEvent
 from nightmail.core.progress import RunStatus
 from nightmail.core.request import Mode
 from nightmail.core.run import Run
@@ -58,11 +59,14 @@ class Desk:
         task: type[Task] = Plain,
         rows: Iterable[Mapping[str, Any]] | None = None,
         output: str = "out.jsonl",
+        home: Path | None = None,
+        clock: ManualClock | None = None,
         **travel: Any,
     ) -> None:
         self.folder = folder
+        self.home = home or folder / "home"
         self.provider = provider
-        self.clock = ManualClock()
+        self.clock = clock or ManualClock()
         self.task = task
         self.output = folder / output
         self.input = folder / "rows.jsonl"
@@ -72,13 +76,13 @@ class Desk:
         self.travel: dict[str, Any] = {"mode": Mode.BATCH, "base_url": "http://desk", **travel}
 
     async def store(self) -> Store:
-        return await SqliteStore.open(self.folder / "home")
+        return await SqliteStore.open(self.home)
 
     async def drive(self, plan: Plan | None = None, *, stop: asyncio.Event | None = None) -> Run:
         """Begin (or find) the run and drive it to its end; with a plan, as far as that lets it."""
         store = await self.store()
         try:
-            wanted = want(self.task, self.input, self.output, self.folder / "home", **self.travel)
+            wanted = want(self.task, self.input, self.output, self.home, **self.travel)
             run = await begin(store, wanted, now=self.clock.now())
             now = self.clock.now()
             dead = await store.runs.lease_tokens()
@@ -99,7 +103,7 @@ class Desk:
 
         return Ports(
             store=store,
-            spool=Spool(self.folder / "home" / "spool"),
+            spool=Spool(self.home / "spool"),
             provider=self.provider,
             source=open_source(run.spec),
             task=PreparedTask(self.task),
@@ -112,11 +116,22 @@ class Desk:
             lease=lease,
         )
 
-    async def status(self) -> RunStatus:
-        """The newest run, as its summary would tell."""
+    async def resume(self) -> None:
+        """Undo a pause."""
+        run_id = (await self.status()).run_id
         store = await self.store()
         try:
-            runs = await store.runs.list()
+            run = await store.runs.read(run_id)
+            assert run is not None
+            await store.runs.record_event(run.run_no, RunEvent.RESUMED, now=self.clock.now())
+        finally:
+            await store.close()
+
+    async def status(self) -> RunStatus:
+        """Its run (the newest of this output), as its summary would tell."""
+        store = await self.store()
+        try:
+            runs = [run for run in await store.runs.list() if run.spec.output == str(self.output)]
             return await status(store, runs[-1], self.clock.now())
         finally:
             await store.close()

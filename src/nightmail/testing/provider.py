@@ -134,8 +134,8 @@ class ScriptedProvider:
     async def find(self) -> AsyncIterator[RemoteBatch]:
         if not self.searchable:
             raise Unsupported("no list here")
-        for batch in reversed(list(self.batches.values())):
-            yield batch.remote
+        for provider_batch_id in reversed(list(self.batches)):
+            yield await self.poll(provider_batch_id)
 
     async def files(self) -> AsyncIterator[RemoteFile]:
         for file_id in self.uploads:

@@ -50,6 +50,7 @@ GRACE = 10.0  # seconds that stages get to come to their end when the worker is 
 # A batch that must wait asks again when one of ours ends, or after this: other workers' ends are not
 # heard of here.
 ASK_AGAIN = timedelta(seconds=5)
+ASK_MUCH_LATER = timedelta(seconds=30)  # where only time helps: after a refusal, or for the hour's creates
 MAX_OUTAGE = timedelta(hours=24)
 OPEN_BATCHES = tuple(state for state in BatchState if state not in CLOSED_STATES)
 
@@ -222,7 +223,8 @@ class Driver:
         self._troubles.pop(batch.batch_no, None)
 
     def _hold(self, batch: Batch, hold: Hold) -> None:
-        self._full[batch.model] = self._ports.now() + ASK_AGAIN
+        later = ASK_MUCH_LATER if hold in (Hold.BLOCKED, Hold.CREATES) else ASK_AGAIN
+        self._full[batch.model] = self._ports.now() + later
         self._holds[batch.model] = hold
 
     async def _look(self, run: Run, batches: list[Batch]) -> None:

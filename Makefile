@@ -1,0 +1,51 @@
+# Works with Python 3.11 or newer, pip and make; builds its own .venv.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+READY := $(VENV)/.ready
+# Two workers: what the smallest machines have. Tests that start processes share them.
+WORKERS ?= 2
+ARGS ?=
+
+.PHONY: demo test check fmt bench docs clean
+
+demo: $(INSTALLED)
+	$(BIN)/nightmail demo $(ARGS)
+
+test: $(READY)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not end_to_end" $(ARGS)
+
+fmt: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY)
+	$(BIN)/python benchmarks/bench.py $(ARGS)
+
+docs: $(READY)
+	for script in scripts/docs_*.py; do $(BIN)/python $$script || exit 1; done
+	$(BIN)/python -m pytest tests/docs $(ARGS)
+
+clean:
+	rm -rf $(VENV) .nightmail .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# Installed in place, so that a change of the code needs no new installation; a change of pyproject.toml does.
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "nightmail needs Python 3.11 or newer; say which: make PYTHON=/path/to/python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(READY): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@

@@ -1,0 +1,1 @@
+"""The command line: one file per command, everything through `nightmail.client.Client`."""

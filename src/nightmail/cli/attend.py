@@ -1,0 +1,145 @@
+"""Carry a run out in this process and show it, until it ends, pauses, or somebody presses Ctrl-C.
+
+The first Ctrl-C (or SIGTERM) detaches: stages that are running come to their end, what is at the
+provider stays there. The second leaves at once; the store is consistent at every moment, so nothing is
+lost by it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+
+from nightmail.cli.exits import Exit
+from nightmail.cli.outcome import is_over, outcome_lines
+from nightmail.cli.show import View, view_on
+from nightmail.cli.terminal import Terminal
+from nightmail.client import Client
+from nightmail.core.progress import RunStatus, summary
+from nightmail.core.run import RunState
+from nightmail.errors import NightmailError
+
+LOOK_EVERY = 0.5
+# Looking must not cost more than this share of the time, however large the run.
+LOOKING_SHARE = 0.05
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+async def carry_out(client: Client, run_id: str, terminal: Terminal) -> Exit:
+    """Work on the run, tell how it came out, and give the exit code."""
+    with detaching(client.stop, terminal) as detached:
+        status = await watched_work(client, run_id, terminal)
+    return report(status, terminal, detached=detached.is_set())
+
+
+async def watched_work(client: Client, run_id: str, terminal: Terminal) -> RunStatus:
+    """Work on the run and show it meanwhile; the status that it is left in."""
+    with view_on(terminal) as view:
+        return await _shown(client, run_id, view)
+
+
+async def follow(client: Client, run_id: str, terminal: Terminal) -> Exit:
+    """Show the run without working on it, until it is over."""
+    leaving = asyncio.Event()
+    status = None
+    with detaching(leaving.set, terminal), view_on(terminal, watching=True) as view:
+        async for status in _until(client.watch(run_id), leaving):
+            view.show(status)
+    if status is None:
+        status = await client.status(run_id)
+    return report(status, terminal, detached=leaving.is_set())
+
+
+def report(status: RunStatus, terminal: Terminal, *, detached: bool) -> Exit:
+    """Say how the run stands, in words or as the one JSON object, and give the exit code."""
+    if detached and not is_over(status):
+        at_provider = len(status.active)
+        terminal.say(
+            f"detached from run {status.run_id}; it stays as it is ({at_provider} "
+            f"{'batch' if at_provider == 1 else 'batches'} at the provider). "
+            f"Come back with the same command, or: {terminal.command('watch', status.run_id)}"
+        )
+    else:
+        terminal.say(*outcome_lines(status, terminal))
+    terminal.give(summary(status))
+    return exit_of_run(status)
+
+
+def exit_of_run(status: RunStatus) -> Exit:
+    """A paused run is not at its end even if everything it had sent came back well."""
+    return Exit.NOT_AT_END if status.state is RunState.PAUSED else Exit(status.exit_code)
+
+
+@contextlib.contextmanager
+def detaching(stop: Callable[[], None], terminal: Terminal) -> Iterator[asyncio.Event]:
+    """While the block runs, the first signal calls `stop` and sets the event, the second ends the process."""
+    loop = asyncio.get_running_loop()
+    detached = asyncio.Event()
+
+    def on_signal() -> None:
+        if detached.is_set():
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(Exit.NOT_AT_END)
+        detached.set()
+        terminal.note("stopping; Ctrl-C again leaves at once")
+        stop()
+
+    # Not every platform's loop takes signals; there Ctrl-C raises KeyboardInterrupt as everywhere.
+    with contextlib.suppress(NotImplementedError):
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, on_signal)
+    try:
+        yield detached
+    finally:
+        with contextlib.suppress(NotImplementedError):
+            for number in _SIGNALS:
+                loop.remove_signal_handler(number)
+
+
+async def _shown(client: Client, run_id: str, view: View) -> RunStatus:
+    working = asyncio.ensure_future(client.work(run_id))
+    pace = LOOK_EVERY
+    try:
+        while not (await asyncio.wait({working}, timeout=pace))[0]:
+            started = time.monotonic()
+            try:
+                view.show(await client.status(run_id))
+            except NightmailError:
+                # A run of which nothing was sent vanishes when its input turns out to be wrong; the
+                # work itself says what was the matter.
+                return await working
+            pace = max(LOOK_EVERY, (time.monotonic() - started) / LOOKING_SHARE)
+        return working.result()
+    finally:
+        if not working.done():
+            client.stop()
+            await asyncio.wait({working})
+
+
+async def _until(statuses: AsyncIterator[RunStatus], leaving: asyncio.Event) -> AsyncIterator[RunStatus]:
+    """What the iterator gives, until the event is set."""
+    left = asyncio.create_task(leaving.wait())
+    following: asyncio.Task[RunStatus | None] | None = None
+    try:
+        while True:
+            following = asyncio.create_task(_next(statuses))
+            await asyncio.wait({left, following}, return_when=asyncio.FIRST_COMPLETED)
+            if not following.done() or (status := following.result()) is None:
+                return
+            yield status
+    finally:
+        for waiting in (left, following):
+            if waiting is not None and not waiting.done():
+                waiting.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await waiting
+
+
+async def _next(statuses: AsyncIterator[RunStatus]) -> RunStatus | None:
+    return await anext(statuses, None)

@@ -1,0 +1,115 @@
+"""`nightmail`: the commands, and how each of them ends.
+
+A command returns its exit code or raises; whatever it raises becomes one message and one code here. A
+user's mistake never shows a traceback; `NIGHTMAIL_DEBUG=1` shows one for everything.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from nightmail.cli.demo import demo
+from nightmail.cli.doctor import doctor
+from nightmail.cli.exits import MEANINGS, Exit, exit_of, message_of
+from nightmail.cli.export import export
+from nightmail.cli.options import spread_quotas
+from nightmail.cli.plan import plan
+from nightmail.cli.run import run
+from nightmail.cli.sample import sample
+from nightmail.cli.simulate import simulate
+from nightmail.cli.status import status
+from nightmail.cli.steer import cancel, pause, resume, retry
+from nightmail.cli.terminal import print_json
+from nightmail.cli.watch import watch
+from nightmail.cli.worker import worker
+
+app = typer.Typer(
+    name="nightmail",
+    help="Write an LLM task for one record. Run it for a million, at half price, with every record "
+    "accounted for.",
+    epilog="Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in MEANINGS.items()) + ".",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _command in (
+    demo,
+    run,
+    plan,
+    sample,
+    status,
+    watch,
+    retry,
+    cancel,
+    pause,
+    resume,
+    export,
+    doctor,
+    worker,
+):
+    app.command(_command.__name__)(_command)
+# The simulator reads its own options, --help too.
+app.command(
+    "simulate",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    add_help_option=False,
+)(simulate)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"nightmail {version('nightmail')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """What stands before a command."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code (see `nightmail.cli.exits`)."""
+    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    try:
+        code = app(args=spread_quotas(given), prog_name="nightmail", standalone_mode=False)
+        return int(code or Exit.DONE)
+    except KeyboardInterrupt:
+        return _failed(given, Exit.NOT_AT_END, "interrupted")
+    except Exception as error:
+        if os.environ.get("NIGHTMAIL_DEBUG") == "1":
+            traceback.print_exc()
+        if _is_usage(error):
+            return _failed(given, Exit.USAGE, _usage_message(error))
+        return _failed(given, exit_of(error), message_of(error))
+
+
+def _failed(arguments: Sequence[str], code: Exit, message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    if "--json" in arguments:
+        print_json({"error": message, "exit_code": int(code)})
+    return code
+
+
+def _is_usage(error: Exception) -> bool:
+    """Is it typer's complaint about the command line?"""
+    return hasattr(error, "format_message") and hasattr(error, "exit_code")
+
+
+def _usage_message(error: Exception) -> str:
+    context = getattr(error, "ctx", None)
+    text = str(error.format_message()).replace("Value error, ", "")  # type: ignore[attr-defined]
+    return f"{text} See: {context.command_path} --help" if context is not None else text

@@ -1,0 +1,153 @@
+"""`nightmail plan`: what a run would be and cost. No call is made."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from nightmail.cli import figures
+from nightmail.cli import options as o
+from nightmail.cli.exits import Exit
+from nightmail.cli.terminal import Terminal
+from nightmail.core.request import Mode
+
+if TYPE_CHECKING:
+    from nightmail.stages.estimate import Costs, Plan
+
+
+def plan(
+    task: o.TaskArgument,
+    input: o.Input,
+    key: o.KeyField = None,
+    mode: o.ModeOption = Mode.BATCH,
+    model: o.Model = None,
+    provider: o.Provider = None,
+    base_url: o.BaseUrl = None,
+    home: o.Home = None,
+    limit: o.Limit = None,
+    quota: o.Quotas = None,
+    max_batch_requests: o.MaxBatchRequests = None,
+    max_batch_bytes: o.MaxBatchBytes = None,
+    skip_bad_rows: o.SkipBadRows = False,
+    json: o.Json = False,
+) -> int:
+    """Count records, tokens, batches, waves and money of a run. No call is made, no key is needed."""
+    from nightmail.client import Client
+
+    terminal = Terminal(json=json, home=home)
+    asked: dict[str, Any] = {
+        "key": key,
+        "limit": limit,
+        "model": model,
+        "mode": o.usable(mode),
+        "skip_bad_rows": skip_bad_rows,
+        "quotas": o.parse_quotas(quota),
+        "max_batch_requests": max_batch_requests,
+        "max_batch_bytes": max_batch_bytes,
+    }
+
+    async def go() -> Plan:
+        async with Client(home, provider=provider, base_url=base_url) as client:
+            return await client.plan(task, input, **asked)
+
+    found = asyncio.run(go())
+    terminal.say(*plan_lines(found))
+    terminal.give(plan_data(found))
+    return Exit.DONE
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """The plan in words."""
+    lines = [
+        f"{plan.task_name}: {figures.plural(plan.records, 'record')}, "
+        f"{figures.plural(plan.requests, 'request')}",
+        f"tokens    {figures.tokens(plan.tokens)} (each {figures.count(plan.tokens_min)} to "
+        f"{figures.count(plan.tokens_max)}, mean {plan.tokens_mean:.0f})",
+    ]
+    for each in plan.models:
+        if plan.mode is Mode.SYNC:
+            lines.append(f"calls     {figures.count(each.requests)} to {each.model}, one by one")
+            continue
+        under = (
+            f", {figures.plural(each.waves, 'wave')} under a quota of {figures.count(each.quota)} tokens"
+            if each.quota
+            else ""
+        )
+        lines.append(f"batches   {figures.count(each.batches)} for {each.model}{under}")
+    lines += cost_lines(plan)
+    lines += [f"no request could be made of {figures.reasons(plan.unbuilt)}"] if plan.unbuilt else []
+    lines += [f"warning: {warning}" for warning in plan.warnings]
+    return lines
+
+
+def cost_lines(plan: Plan) -> list[str]:
+    """Money by how long the answers may be, beside what synchronous calls would cost."""
+    if plan.cost.expected is None:
+        return [
+            "cost      unknown: no price is known for every model of it; "
+            "NIGHTMAIL_PRICES names a price file of your own"
+        ]
+    lines = [
+        f"cost      {_range(plan.cost)} by {plan.mode} "
+        f"({', '.join(_models(plan))} prices of {plan.prices_of})"
+    ]
+    if plan.mode is not Mode.SYNC:
+        saved = (plan.sync_cost.expected or 0) - plan.cost.expected
+        lines.append(f"          {_range(plan.sync_cost)} synchronous: saves {figures.money(saved)}")
+    return lines
+
+
+def plan_data(plan: Plan) -> dict[str, Any]:
+    """The plan as the one JSON object of `--json`."""
+    known = plan.sync_cost.expected is not None and plan.cost.expected is not None
+    return {
+        "task": plan.task_name,
+        "mode": plan.mode,
+        "records": plan.records,
+        "requests": plan.requests,
+        "tokens": {
+            "total": plan.tokens,
+            "min": plan.tokens_min,
+            "mean": round(plan.tokens_mean, 2),
+            "max": plan.tokens_max,
+        },
+        "batches": plan.batches,
+        "waves": plan.waves,
+        "models": [
+            {
+                "model": each.model,
+                "requests": each.requests,
+                "tokens": each.tokens,
+                "batches": each.batches,
+                "waves": each.waves,
+                "quota": each.quota,
+                "exact": each.exact,
+            }
+            for each in plan.models
+        ],
+        "cost_usd": _costs(plan.cost),
+        "sync_cost_usd": _costs(plan.sync_cost),
+        "savings_usd": _usd((plan.sync_cost.expected or 0) - (plan.cost.expected or 0) if known else None),
+        "prices_of": plan.prices_of,
+        "unbuilt": {reason.value: number for reason, number in plan.unbuilt.items()},
+        "warnings": list(plan.warnings),
+    }
+
+
+def _models(plan: Plan) -> list[str]:
+    return [each.model for each in plan.models]
+
+
+def _range(costs: Costs) -> str:
+    low, expected, high = (figures.money(each) for each in (costs.low, costs.expected, costs.high))
+    return expected if low == high else f"{expected} (short answers {low}, long ones {high})"
+
+
+def _costs(costs: Costs) -> dict[str, str]:
+    return {"low": _usd(costs.low), "expected": _usd(costs.expected), "high": _usd(costs.high)}
+
+
+def _usd(pusd: int | None) -> str:
+    from nightmail.core.pricing import format_usd
+
+    return format_usd(pusd)

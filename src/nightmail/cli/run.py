@@ -1,0 +1,110 @@
+"""`nightmail run`: a task over an input, to the end; the same command again goes on with it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nightmail.cli import options as o
+from nightmail.cli.exits import Exit
+from nightmail.cli.terminal import Terminal
+from nightmail.core.request import Mode
+
+
+def run(
+    task: o.TaskArgument,
+    input: o.Input,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", metavar="PATH", help="A .parquet, .jsonl or .csv file; failures go beside it."
+        ),
+    ],
+    key: o.KeyField = None,
+    mode: o.ModeOption = Mode.BATCH,
+    model: o.Model = None,
+    provider: o.Provider = None,
+    base_url: o.BaseUrl = None,
+    home: o.Home = None,
+    limit: o.Limit = None,
+    max_attempts: Annotated[
+        int, typer.Option("--max-attempts", min=1, metavar="N", help="How often a record is asked, at most.")
+    ] = 4,
+    quota: o.Quotas = None,
+    max_batch_requests: o.MaxBatchRequests = None,
+    max_batch_bytes: o.MaxBatchBytes = None,
+    max_active_batches: Annotated[
+        int | None,
+        typer.Option(
+            "--max-active-batches", min=1, metavar="N", help="Batches at the provider at one time, at most."
+        ),
+    ] = None,
+    poll_interval: Annotated[
+        float | None,
+        typer.Option(
+            "--poll-interval",
+            min=0.05,
+            metavar="SECONDS",
+            help="Instead of looking often at first, then less.",
+        ),
+    ] = None,
+    skip_bad_rows: o.SkipBadRows = False,
+    keep_remote_files: Annotated[
+        bool, typer.Option("--keep-remote-files", help="Leave the batch files at the provider.")
+    ] = False,
+    new: Annotated[
+        bool, typer.Option("--new", help="Start anew, even if this command was run before.")
+    ] = False,
+    as_started: Annotated[
+        bool,
+        typer.Option(
+            "--as-started", help="Go on with the run although the task or the input has changed since."
+        ),
+    ] = False,
+    detach: o.Detach = False,
+    json: o.Json = False,
+) -> int:
+    """Run a task over an input, to the end. The same command again goes on, or says that all is done."""
+    from nightmail.cli.attend import carry_out, exit_of_run
+    from nightmail.cli.background import start_worker
+    from nightmail.cli.outcome import already_line, is_output_gone, is_over
+    from nightmail.client import Client
+    from nightmail.core.progress import summary
+
+    terminal = Terminal(json=json, home=home)
+    asked: dict[str, Any] = {
+        "key": key,
+        "limit": limit,
+        "model": model,
+        "mode": o.usable(mode),
+        "skip_bad_rows": skip_bad_rows,
+        "max_attempts": max_attempts,
+        "quotas": o.parse_quotas(quota),
+        "max_batch_requests": max_batch_requests,
+        "max_batch_bytes": max_batch_bytes,
+        "max_active_batches": max_active_batches,
+        "poll_interval": poll_interval,
+        "keep_remote_files": keep_remote_files,
+        "new": new,
+        "as_started": as_started,
+    }
+
+    async def go() -> Exit:
+        async with Client(home, provider=provider, base_url=base_url) as client:
+            status = await client.start(task, input, output, **asked)
+            if is_over(status):
+                missing = is_output_gone(status)
+                status = await client.work(status.run_id)
+                terminal.say(already_line(status))
+                if missing:
+                    terminal.say(f"the output was gone and has been written again: {status.output}")
+                terminal.give(summary(status))
+                return exit_of_run(status)
+            if detach:
+                return await start_worker(client, status.run_id, terminal)
+            return await carry_out(client, status.run_id, terminal)
+
+    return asyncio.run(go())

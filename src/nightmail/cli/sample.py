@@ -1,0 +1,140 @@
+"""`nightmail sample`: a few records at once by synchronous calls, with what was sent and what came back."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nightmail.cli import figures
+from nightmail.cli import options as o
+from nightmail.cli.exits import Exit
+from nightmail.cli.terminal import Terminal
+from nightmail.core.request import Mode
+
+if TYPE_CHECKING:
+    from nightmail.client import Client
+
+
+def sample(
+    task: o.TaskArgument,
+    input: o.Input,
+    number: Annotated[int, typer.Option("-n", min=1, metavar="N", help="How many records.")] = 20,
+    key: o.KeyField = None,
+    model: o.Model = None,
+    provider: o.Provider = None,
+    base_url: o.BaseUrl = None,
+    home: o.Home = None,
+    skip_bad_rows: o.SkipBadRows = False,
+    json: o.Json = False,
+) -> int:
+    """Ask the first records at once, at the synchronous price, and show what was sent and what came back."""
+    from nightmail.cli.attend import detaching, exit_of_run
+    from nightmail.cli.outcome import counts
+    from nightmail.client import Client
+    from nightmail.core.progress import summary
+
+    terminal = Terminal(json=json, home=home)
+
+    async def go() -> Exit:
+        async with Client(home, provider=provider, base_url=base_url) as client:
+            started = await client.start(
+                task,
+                input,
+                None,
+                key=key,
+                limit=number,
+                model=model,
+                mode=Mode.SYNC,
+                skip_bad_rows=skip_bad_rows,
+                new=True,
+            )
+            with detaching(client.stop, terminal):
+                status = await client.work(started.run_id)
+            shown = await _records(client, status.run_id)
+        for each in shown:
+            terminal.say(*record_lines(each))
+        terminal.say(
+            f"{status.run_id}: {counts(status)}; cost {figures.money(status.cost_pusd)} (synchronous)"
+        )
+        terminal.give({**summary(status), "sample": shown})
+        return exit_of_run(status)
+
+    return asyncio.run(go())
+
+
+async def _records(client: Client, run_id: str) -> list[dict[str, Any]]:
+    """Every record of the run, in the order of the source: its request, and its output or what was wrong."""
+    table = await client.outputs(run_id)
+    key_name = table.column_names[0]
+    found = []
+    for row in table.to_pylist():
+        value = {name: cell for name, cell in row.items() if name != key_name and not name.startswith("_")}
+        found.append({**await _sent(client, row[key_name], run_id), "output": value})
+    for failure in await client.failures(run_id):
+        key = next(iter(failure.values()))
+        sent = (
+            {"key": None, "record": failure["record"], "request": None}
+            if key is None
+            else await _sent(client, key, run_id)
+        )
+        found.append(
+            {
+                **sent,
+                "output": None,
+                "reason": failure["reason"],
+                "message": failure["message"],
+                "answer": failure["answer"],
+            }
+        )
+    return sorted(found, key=lambda each: int(each["record"]))
+
+
+async def _sent(client: Client, key: Any, run_id: str) -> dict[str, Any]:
+    record = await client.record(key, run_id)
+    return {"key": record["key"], "record": record["record"], "request": record["request"]}
+
+
+def record_lines(shown: dict[str, Any]) -> list[str]:
+    """One record for people: what each message said, then the output or the rejection."""
+    lines = [f"--- {shown['key'] if shown['key'] is not None else 'record ' + str(shown['record'])}"]
+    lines += [f"    {line}" for line in request_lines(shown["request"])]
+    if shown["output"] is not None:
+        lines.append(f" -> {_compact(shown['output'])}")
+    else:
+        lines.append(f" -> {shown['reason']}: {shown['message']}")
+        if shown.get("answer") is not None:
+            lines.append(f"    {_compact(shown['answer'])}")
+    return lines
+
+
+def request_lines(request: Any) -> list[str]:
+    """A request as it was sent: the text of each message under its role, every other part on one line."""
+    if request is None:
+        return ["(no request could be made)"]
+    body = request.get("body", request) if isinstance(request, dict) else request
+    if not isinstance(body, dict):
+        return [str(body)]
+    lines = []
+    for name, value in body.items():
+        if (
+            name in ("messages", "input")
+            and isinstance(value, list)
+            and all(isinstance(each, dict) for each in value)
+        ):
+            for message in value:
+                text = message.get("content")
+                said = text if isinstance(text, str) else _compact(text)
+                first, *rest = said.split("\n")
+                lines.append(f"{message.get('role', name)}: {first}")
+                lines += [f"    {line}" for line in rest]
+        else:
+            lines.append(f"{name}: {value if isinstance(value, str) else _compact(value)}")
+    return lines
+
+
+def _compact(value: Any) -> str:
+    import msgspec
+
+    return msgspec.json.encode(value).decode()

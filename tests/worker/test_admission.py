@@ -1,0 +1,178 @@
+"""What may be submitted when: quotas that are learned, budgets, turns, creates per hour."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from nightmail.core.batch import Phase
+from nightmail.core.limits import Limits
+from nightmail.core.pricing import parse_usd
+from nightmail.core.run import PauseReason, RunState
+from nightmail.providers.base import BatchError
+from nightmail.testing.clock import ManualClock
+from nightmail.testing.desk import Desk, Plain
+from nightmail.testing.provider import ScriptedProvider
+from nightmail.worker import loop
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """Hours pass here: nobody's wishes are looked for every second."""
+    monkeypatch.setattr(loop, "LOOK_AROUND", 30.0)
+
+
+EACH = (10 * 75_000 + 5 * 300_000) / 1e12  # what the scripted provider bills for an answer
+
+
+class Short(Plain):
+    max_output_tokens = 20
+
+
+def rows(count):
+    return [{"id": n, "text": f"thing {n}"} for n in range(count)]
+
+
+class Crowded(ScriptedProvider):
+    """Refuses what would bring the enqueued tokens (12 a line, about our count) over `room`."""
+
+    room = 0
+    refused = 0
+    peak = 0
+
+    def enqueued(self):
+        return sum(12 * len(each.lines) for each in self.batches.values() if each.remote.phase is Phase.IN_PROGRESS)
+
+    async def poll(self, provider_batch_id):
+        batch = self.batches[provider_batch_id]
+        if batch.remote.phase is Phase.VALIDATING:
+            if self.enqueued() + 12 * len(batch.lines) > self.room:
+                self.refused += 1
+                self.ends = Phase.FAILED
+                said = f"Enqueued token limit reached for gpt-4o-mini. Limit: {self.room:,} enqueued tokens"
+                self.errors = (BatchError(code="token_limit_exceeded", message=said, limit=self.room),)
+                self._end(batch)
+                self.ends = Phase.COMPLETED
+                return batch.remote
+            batch.remote = type(batch.remote)(
+                **{
+                    **{name: getattr(batch.remote, name) for name in batch.remote.__struct_fields__},
+                    "phase": Phase.IN_PROGRESS,
+                }
+            )
+            self.peak = max(self.peak, self.enqueued())
+            return batch.remote
+        return await super().poll(provider_batch_id)
+
+
+async def test_a_limit_that_the_provider_names_is_kept_from_then_on(tmp_path):
+    provider = Crowded(polls=4)
+    provider.room = 300
+    desk = Desk(tmp_path, provider, rows=rows(80), max_batch_requests=8)
+
+    await desk.drive()
+
+    status = await desk.status()
+    assert status.succeeded == 80
+    assert provider.peak <= 300
+    assert provider.refused <= 8, "the first wave is refused, then the limit is known"
+    assert {each["_attempts"] for each in desk.outputs()} == {1}
+
+
+async def test_refusals_although_our_books_have_room_are_backed_off_one_at_a_time(tmp_path):
+    provider = Crowded(polls=2)
+    provider.room = 0
+    clock = ManualClock()
+    desk = Desk(tmp_path, provider, rows=rows(40), max_batch_requests=4, clock=clock)
+    began = clock.now()
+    plain = provider.poll
+
+    async def poll(provider_batch_id):
+        # Somebody else's work leaves the queue after half an hour.
+        provider.room = 0 if clock.now() - began < timedelta(minutes=30) else 100_000
+        return await plain(provider_batch_id)
+
+    provider.poll = poll
+    await desk.drive()
+
+    assert (await desk.status()).succeeded == 40
+    assert provider.refused < 20, "half an hour of refusals is no cascade"
+    assert {each["_attempts"] for each in desk.outputs()} == {1}
+
+
+async def test_a_budget_is_not_exceeded_and_the_run_goes_on_with_a_larger_one(tmp_path):
+    whole = 60 * EACH
+    budget = f"{whole / 2:.9f}"
+    desk = Desk(tmp_path, ScriptedProvider(), task=Short, rows=rows(60), budget_usd=budget)
+
+    run = await desk.drive()
+
+    assert (run.state, run.pause_reason) == (RunState.PAUSED, PauseReason.BUDGET)
+    assert "nightmail resume" in run.pause_message
+    status = await desk.status()
+    assert parse_usd(budget) * 0.7 <= status.cost_pusd <= parse_usd(budget)
+
+    desk.travel["budget_usd"] = f"{whole * 2:.9f}"
+    await desk.resume()
+    assert (await desk.drive()).state is RunState.FINISHED
+    status = await desk.status()
+    assert (status.succeeded, status.cost_pusd) == (60, round(whole * 1e12))
+
+
+async def test_a_budget_holds_for_synchronous_calls_too(tmp_path):
+    whole = 60 * EACH * 2
+    desk = Desk(tmp_path, ScriptedProvider(), task=Short, rows=rows(60), budget_usd=f"{whole / 2:.9f}", mode="sync")
+
+    run = await desk.drive()
+
+    assert run.pause_reason is PauseReason.BUDGET
+    assert (await desk.status()).cost_pusd <= whole / 2 * 1e12
+
+
+async def test_the_hours_creates_are_kept(tmp_path):
+    provider = ScriptedProvider(known_limits=Limits(max_batch_requests=1, max_creates_per_hour=4))
+    desk = Desk(tmp_path, provider, rows=rows(10))
+    began = desk.clock.now()
+
+    await desk.drive()
+
+    assert (await desk.status()).succeeded == 10
+    assert desk.clock.now() - began >= timedelta(hours=2)
+
+
+@pytest.mark.parametrize("priority", [5, 0])
+async def test_the_urgent_run_is_in_the_next_wave_and_equals_share(tmp_path, priority):
+    provider = ScriptedProvider(polls=3)
+    clock = ManualClock()
+    order = []
+    plain = provider.create
+
+    async def create(**arguments):
+        remote = await plain(**arguments)
+        order.append(arguments["metadata"]["nightmail_run"])
+        return remote
+
+    provider.create = create
+    shared = {"home": tmp_path / "home", "clock": clock, "quotas": {"gpt-4o-mini": 800}}
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    slow = Desk(tmp_path / "a", provider, rows=rows(120), **shared)
+    urgent = Desk(tmp_path / "b", provider, rows=rows(120), priority=priority, **shared)
+
+    async def later():
+        while len(order) < 20:
+            await asyncio.sleep(0.001)
+        order.append("arrives")
+        return await urgent.drive()
+
+    first, second = await asyncio.gather(slow.drive(), later())
+
+    assert first.state is second.state is RunState.FINISHED
+    after = order[order.index("arrives") + 1 :]
+    until = after[: len(after) - after[::-1].index(second.run_id)]
+    wave = 16
+    assert second.run_id in after[: wave + 2]
+    if priority:
+        from_then_on = until[until.index(second.run_id) :]
+        assert from_then_on.count(first.run_id) <= wave / 2, "an urgent run overtakes within a wave"
+    else:
+        assert 0.25 < until.count(first.run_id) / len(until) < 0.75, "equals share"
