@@ -221,7 +221,7 @@ class Client:
     async def export(self, output: str | Path, run_id: str | None = None) -> RunStatus:
         """Write what has succeeded so far to `output`, and what has failed beside it."""
         run = await self._find(run_id)
-        await reading.export(self._worker, run, Path(output).expanduser().absolute())
+        await reading.export(self._worker, run, Path(output))
         return await self._status(run)
 
     async def outputs(self, run_id: str | None = None) -> pa.Table:

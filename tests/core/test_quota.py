@@ -27,7 +27,7 @@ NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 NOTHING = Enqueued()
 
 
-def hold(limits, enqueued=NOTHING, learned=Learned(), *, tokens=10, requests=1, active=0, creates=0, now=NOW):  # noqa: B008
+def hold(limits, enqueued=NOTHING, learned=Learned(), *, tokens=10, requests=1, active=0, creates=0, now=NOW):
     return hold_of(
         limits,
         learned,

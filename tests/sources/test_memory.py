@@ -246,7 +246,7 @@ def test_a_pandas_index_is_kept_if_it_has_a_name(tmp_path: Path) -> None:
         (pl.DataFrame({"o": [object()]}), "column 'o' holds Python objects"),
         ([1], "a list is no frame"),
     ],
-    ids=str,
+    ids=str_of,
 )
 def test_what_is_no_table_is_an_error_that_leaves_nothing(tmp_path: Path, frame: Any, message: str) -> None:
     with pytest.raises(SourceError, match=message):

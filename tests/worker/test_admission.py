@@ -15,6 +15,7 @@ from nightmail.testing.desk import Desk, Plain
 from nightmail.testing.provider import ScriptedProvider
 from nightmail.worker import loop
 
+
 @pytest.fixture(autouse=True)
 def patient(monkeypatch):
     """Hours pass here: nobody's wishes are looked for every second."""
@@ -40,7 +41,9 @@ class Crowded(ScriptedProvider):
     peak = 0
 
     def enqueued(self):
-        return sum(12 * len(each.lines) for each in self.batches.values() if each.remote.phase is Phase.IN_PROGRESS)
+        return sum(
+            12 * len(each.lines) for each in self.batches.values() if each.remote.phase is Phase.IN_PROGRESS
+        )
 
     async def poll(self, provider_batch_id):
         batch = self.batches[provider_batch_id]
@@ -120,7 +123,9 @@ async def test_a_budget_is_not_exceeded_and_the_run_goes_on_with_a_larger_one(tm
 
 async def test_a_budget_holds_for_synchronous_calls_too(tmp_path):
     whole = 60 * EACH * 2
-    desk = Desk(tmp_path, ScriptedProvider(), task=Short, rows=rows(60), budget_usd=f"{whole / 2:.9f}", mode="sync")
+    desk = Desk(
+        tmp_path, ScriptedProvider(), task=Short, rows=rows(60), budget_usd=f"{whole / 2:.9f}", mode="sync"
+    )
 
     run = await desk.drive()
 
@@ -140,7 +145,8 @@ async def test_the_hours_creates_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize("priority", [5, 0])
-async def test_the_urgent_run_is_in_the_next_wave_and_equals_share(tmp_path, priority):
+async def test_the_urgent_run_is_in_the_next_wave_and_equals_share(tmp_path, monkeypatch, priority):
+    monkeypatch.setattr(loop, "LOOK_AROUND", 1.0)
     provider = ScriptedProvider(polls=3)
     clock = ManualClock()
     order = []

@@ -356,7 +356,10 @@ async def test_a_create_call_that_never_arrived_is_made_again_after_the_quaranti
 
 @pytest.mark.parametrize(
     ("error", "reason"),
-    [(AuthenticationFailed("bad key"), PauseReason.CREDENTIALS), (BillingBlocked("no credit"), PauseReason.BILLING)],
+    [
+        (AuthenticationFailed("bad key"), PauseReason.CREDENTIALS),
+        (BillingBlocked("no credit"), PauseReason.BILLING),
+    ],
 )
 async def test_what_only_a_person_can_mend_pauses_the_run_and_burns_nothing(tmp_path, error, reason):
     plan = TroublePlan(at=1, error=lambda: error, matches=lambda call: call == "provider.create")
@@ -380,7 +383,9 @@ async def test_rate_limits_and_outages_are_waited_out(tmp_path):
 
     class Bumpy:
         def before(self, call):
-            if call in ("provider.upload", "provider.poll", "provider.fetch") and (error := next(errors, None)):
+            if call in ("provider.upload", "provider.poll", "provider.fetch") and (
+                error := next(errors, None)
+            ):
                 raise error
 
         def after(self, call): ...

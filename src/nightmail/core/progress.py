@@ -102,11 +102,7 @@ def status_of(
 ) -> RunStatus:
     """Put together what the store knows of a run."""
     closed = [batch for batch in batches if batch.settled_at is not None]
-    sent = [
-        batch
-        for batch in batches
-        if batch.submitted_at is not None and batch.state not in UNSENT
-    ]
+    sent = [batch for batch in batches if batch.submitted_at is not None and batch.state not in UNSENT]
     active = [batch for batch in batches if batch.state in (*IN_FLIGHT_STATES, BatchState.ENDED)]
     succeeded, failed = states.get(RequestState.SUCCEEDED, 0), states.get(RequestState.FAILED, 0)
     cancelled = states.get(RequestState.CANCELLED, 0)

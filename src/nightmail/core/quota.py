@@ -126,6 +126,15 @@ def hold_of(
     return None
 
 
+def is_scarce(limits: Limits, learned: Learned, enqueued: Enqueued, tokens: int, now: datetime) -> bool:
+    """After a batch of `tokens`, would there be no room for another like it? Only then does it matter
+    whose turn it is."""
+    room = usable_tokens(limits, learned, now)
+    if room is not None and enqueued.tokens + 2 * tokens > room:
+        return True
+    return limits.max_active_batches is not None and enqueued.batches + 2 > limits.max_active_batches
+
+
 def goes_first(mine: Claimant, others: Iterable[Claimant], now: datetime) -> bool:
     """Is it this run's turn, among those that wait for the same queue? The higher priority, grown by
     waiting, goes first; among equals the one that has less in flight."""

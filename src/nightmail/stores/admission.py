@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from nightmail.core.batch import Batch
 from nightmail.core.budget import Money, fits
-from nightmail.core.quota import Claimant, Enqueued, Hold, Learned, goes_first, hold_of
+from nightmail.core.quota import Claimant, Enqueued, Hold, Learned, goes_first, hold_of, is_scarce
 from nightmail.core.request import Mode
 from nightmail.stores.base import Admission
 from nightmail.stores.database import Transaction, at, moment
@@ -24,10 +24,13 @@ def admit(tx: Transaction, batch: Batch, admission: Admission, now: datetime) ->
     """Why the batch must wait, or None if it may go; the run is noted as waiting or as served."""
     hold = _hold(tx, batch, admission, now)
     key = {"account": batch.account, "model": batch.model, "run_no": batch.run_no}
-    if hold is None:
-        tx.run("end_wait", **key)
-    elif hold is not Hold.BUDGET:
+    if hold is not None and hold is not Hold.BUDGET:
         tx.run("note_wait", **key, now=at(now))
+    elif hold is None:
+        # Served; with more to send it stays in the line, at its end.
+        tx.run("end_wait", **key)
+        if tx.row("has_more", batch_no=batch.batch_no, **key):
+            tx.run("note_wait", **key, now=at(now))
     return hold
 
 
@@ -40,17 +43,19 @@ def _hold(tx: Transaction, batch: Batch, admission: Admission, now: datetime) ->
     creates = tx.row("count_creates", account=batch.account, since=at(now - HOUR))
     assert active is not None
     assert creates is not None
+    learned = read_learned(tx, batch.account, batch.model)
+    enqueued = read_enqueued(tx, batch.account, batch.model)
     hold = hold_of(
         admission.limits,
-        read_learned(tx, batch.account, batch.model),
-        read_enqueued(tx, batch.account, batch.model),
+        learned,
+        enqueued,
         active_batches=active["n"],
         creates_this_hour=creates["n"],
         tokens=batch.tokens,
         requests=batch.requests,
         now=now,
     )
-    if hold is not None:
+    if hold is not None or not is_scarce(admission.limits, learned, enqueued, batch.tokens, now):
         return hold
     return None if _has_turn(tx, batch, admission, now) else Hold.TURN
 

@@ -37,5 +37,5 @@ class ManualClock:
         for _ in range(ROUNDS):
             if wake is not None and wake.is_set():
                 return
-            await asyncio.sleep(0.0005)
+            await asyncio.sleep(0.0005)  # noqa: TID251 - other tasks and threads of the test go first
         self._now += timedelta(seconds=max(0.0, seconds))

@@ -62,15 +62,15 @@ async def _of_run(store: Store, spool: Spool, run: Run) -> list[Finding]:
                 advice="please report this; the rows are right",
             )
         )
-    for name in (await store.requests.file_paths(run.run_no)).values():
-        if not spool.exists(name):
-            findings.append(
-                Finding(
-                    what=f"the file {spool.path(name)} is missing",
-                    where=run.run_id,
-                    advice="put it back from a back-up: the database names it",
-                )
-            )
+    findings += [
+        Finding(
+            what=f"the file {spool.path(name)} is missing",
+            where=run.run_id,
+            advice="put it back from a back-up: the database names it",
+        )
+        for name in (await store.requests.file_paths(run.run_no)).values()
+        if not spool.exists(name)
+    ]
     for batch in await store.batches.list(run.run_no):
         if batch.succeeded and not spool.exists(part_name(run.run_id, batch.batch_no)):
             findings.append(
@@ -85,8 +85,8 @@ async def _of_run(store: Store, spool: Spool, run: Run) -> list[Finding]:
                 Finding(
                     what=f"nobody knows yet whether {batch.batch_id} was accepted",
                     where=run.run_id,
-                    advice=f"let a worker look (nightmail run, nightmail worker), or decide by hand: --resend "
-                    f"{batch.batch_id} | --adopt {batch.batch_id}=PROVIDER_BATCH_ID",
+                    advice="let a worker look (nightmail run, nightmail worker), or decide by hand: "
+                    f"--resend {batch.batch_id} | --adopt {batch.batch_id}=PROVIDER_BATCH_ID",
                 )
             )
     return findings
@@ -110,7 +110,8 @@ async def _of_account(settings: Settings, store: Store, runs: list[Run]) -> tupl
                 batch = remote.metadata.get(BATCH_KEY)
                 findings.append(
                     Finding(
-                        what=f"the provider has {remote.id} ({remote.status}) for {batch}, which knows nothing of it",
+                        what=f"the provider has {remote.id} ({remote.status}) for {batch}, "
+                        "which knows nothing of it",
                         where=provider.account,
                         advice="cancel it there if it still runs; its answers are paid",
                     )

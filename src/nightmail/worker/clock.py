@@ -15,7 +15,7 @@ class RealClock:
         return datetime.now(UTC)
 
     def chance(self) -> float:
-        return random.random()  # noqa: S311 - jitter
+        return random.random()
 
     def token(self) -> str:
         return secrets.token_hex(8)

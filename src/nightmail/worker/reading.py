@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,9 +54,10 @@ async def status(store: Store, run: Run, now: datetime) -> RunStatus:
     )
 
 
-async def export(service: Service, run: Run, output: Path) -> None:
+async def export(service: Service, run: Run, given: Path) -> None:
     """Write outputs and failures of a run, finished or not."""
     ports = await service.ports(run, Lease(run.run_no, NO_LEASE))
+    output = await asyncio.to_thread(lambda: given.expanduser().absolute())
     try:
         ports.sink(str(output)).check(output)
         await deliver(ports, run, output)

@@ -66,6 +66,12 @@ ON CONFLICT (account, model, run_no) DO UPDATE SET asked_at = excluded.asked_at;
 -- name: end_wait
 DELETE FROM waits WHERE account = :account AND model = :model AND run_no = :run_no;
 
+-- name: has_more
+-- Has the run other batches that wait for this queue?
+SELECT 1 FROM batches
+WHERE run_no = :run_no AND account = :account AND model = :model AND state = 'planned' AND batch_no <> :batch_no
+LIMIT 1;
+
 -- name: list_waits
 -- Runs that still ask for room, with what they have in flight.
 SELECT w.run_no, w.since, coalesce(json_extract(r.spec, '$.priority'), 0) AS priority,
