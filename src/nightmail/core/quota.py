@@ -127,18 +127,20 @@ def hold_of(
 
 
 def is_scarce(limits: Limits, learned: Learned, enqueued: Enqueued, tokens: int, now: datetime) -> bool:
-    """After a batch of `tokens`, would there be no room for another like it? Only then does it matter
-    whose turn it is."""
+    """After a batch of `tokens`, would there be no room for another like it? Only then have equals to
+    take turns."""
     room = usable_tokens(limits, learned, now)
     if room is not None and enqueued.tokens + 2 * tokens > room:
         return True
     return limits.max_active_batches is not None and enqueued.batches + 2 > limits.max_active_batches
 
 
-def goes_first(mine: Claimant, others: Iterable[Claimant], now: datetime) -> bool:
+def goes_first(mine: Claimant, others: Iterable[Claimant], now: datetime, *, scarce: bool = True) -> bool:
     """Is it this run's turn, among those that wait for the same queue? The higher priority, grown by
-    waiting, goes first; among equals the one that has less in flight."""
-    return all(_rank(mine, now) >= _rank(other, now) for other in others)
+    waiting, goes first; among equals, where room is scarce, the one that has less in flight."""
+    if scarce:
+        return all(_rank(mine, now) >= _rank(other, now) for other in others)
+    return all(_rank(mine, now)[0] >= _rank(other, now)[0] for other in others)
 
 
 def _rank(claimant: Claimant, now: datetime) -> tuple[int, int, int]:

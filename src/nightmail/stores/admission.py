@@ -55,9 +55,10 @@ def _hold(tx: Transaction, batch: Batch, admission: Admission, now: datetime) ->
         requests=batch.requests,
         now=now,
     )
-    if hold is not None or not is_scarce(admission.limits, learned, enqueued, batch.tokens, now):
+    if hold is not None:
         return hold
-    return None if _has_turn(tx, batch, admission, now) else Hold.TURN
+    scarce = is_scarce(admission.limits, learned, enqueued, batch.tokens, now)
+    return None if _has_turn(tx, batch, admission, now, scarce=scarce) else Hold.TURN
 
 
 def _affordable(tx: Transaction, batch: Batch, admission: Admission, now: datetime) -> bool:
@@ -75,7 +76,7 @@ def _affordable(tx: Transaction, batch: Batch, admission: Admission, now: dateti
     return True
 
 
-def _has_turn(tx: Transaction, batch: Batch, admission: Admission, now: datetime) -> bool:
+def _has_turn(tx: Transaction, batch: Batch, admission: Admission, now: datetime, *, scarce: bool) -> bool:
     rows = tx.rows("list_waits", account=batch.account, model=batch.model, asked_since=at(now - ASKING))
     waits = {
         row["run_no"]: Claimant(row["run_no"], row["priority"], moment(row["since"]) or now, row["tokens"])
@@ -86,7 +87,7 @@ def _has_turn(tx: Transaction, batch: Batch, admission: Admission, now: datetime
         own = tx.row("own_tokens", account=batch.account, model=batch.model, run_no=batch.run_no)
         assert own is not None
         mine = Claimant(batch.run_no, admission.priority, now, own["tokens"])
-    return goes_first(mine, waits.values(), now)
+    return goes_first(mine, waits.values(), now, scarce=scarce)
 
 
 def read_enqueued(tx: Transaction, account: str, model: str) -> Enqueued:

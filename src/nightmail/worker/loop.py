@@ -213,6 +213,8 @@ class Driver:
                         batch = await ingest(ports, run, batch)
                 async with self._judgements:
                     batch = await settle(ports, run, batch)
+                # Once more: its reservation has become what it really cost.
+                self._holds.release(batch)
             case BatchState.SETTLED:
                 await finalise(ports, run, batch, patient=self._troubles.is_patient(batch))
             case _:
