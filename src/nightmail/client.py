@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
 
 from nightmail import config, plugins
 from nightmail.core.failure import Reason
@@ -25,7 +28,7 @@ from nightmail.stores.base import Event, Store
 from nightmail.tasks.base import Task
 from nightmail.worker import reading
 from nightmail.worker.audit import Audit, audit, resolve_doubt
-from nightmail.worker.begin import begin, want
+from nightmail.worker.begin import amount_of, begin, want
 from nightmail.worker.clock import RealClock
 from nightmail.worker.estimating import plan_of
 from nightmail.worker.service import Service
@@ -92,6 +95,8 @@ class Client:
         mode: Mode | str = Mode.BATCH,
         skip_bad_rows: bool = False,
         max_attempts: int = 4,
+        budget: Decimal | float | str | None = None,
+        priority: int = 0,
         quotas: dict[str, int] | None = None,
         max_batch_requests: int | None = None,
         max_batch_bytes: int | None = None,
@@ -103,6 +108,9 @@ class Client:
     ) -> RunStatus:
         """Write a run down, or find the one that the same arguments have started before. Sends nothing:
         `work` does, or any worker on this home.
+
+        `budget` is in USD: what would go over it waits, and the run pauses. Runs of higher `priority`
+        go first where they share a model's quota.
 
         `task` is a `Task` class or how to import one; `source` a path, several, a glob, a pandas, polars
         or Arrow frame, or an iterable of records; `output` a .parquet, .jsonl or .csv path, or None to
@@ -121,6 +129,9 @@ class Client:
             mode=_mode(mode),
             skip_bad_rows=skip_bad_rows,
             max_attempts=max_attempts,
+            budget_usd=amount_of(budget),
+            daily_budget_usd=self.settings.daily_budget,
+            priority=priority,
             quotas={**self.settings.quotas, **(quotas or {})},
             max_batch_requests=max_batch_requests,
             max_batch_bytes=max_batch_bytes,
@@ -193,9 +204,15 @@ class Client:
             )
         return await self._status(run)
 
-    async def resume(self, run_id: str | None = None) -> RunStatus:
-        """Undo a pause. Sends nothing by itself."""
+    async def resume(
+        self, run_id: str | None = None, *, budget: Decimal | float | str | None = None
+    ) -> RunStatus:
+        """Undo a pause, with another budget (USD, for the whole run) if one is given. Sends nothing by
+        itself."""
         run = await self._find(run_id)
+        if budget is not None:
+            spec = msgspec.structs.replace(run.spec, budget_usd=amount_of(budget))
+            run = await self._store.runs.record_spec(run.run_no, spec, run.fingerprint)
         if run.state is RunState.PAUSED:
             run = await self._store.runs.record_event(run.run_no, RunEvent.RESUMED, now=self._clock.now())
         return await self._status(run)

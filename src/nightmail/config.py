@@ -7,7 +7,8 @@
 | OPENAI_BASE_URL   | the server, if `--base-url` is not given                              |
 | OPENAI_API_KEY    | the key; it is never stored, logged or printed                        |
 
-`nightmail.toml` in the home may hold `base_url`, `prices` and a table `quotas` (model = tokens).
+`nightmail.toml` in the home may hold `base_url`, `prices`, `daily_budget` (USD, as a text, for all runs of
+the home in one UTC day) and a table `quotas` (model = tokens).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import msgspec
 
-from nightmail.core.pricing import PriceTable, merged, parse
+from nightmail.core.pricing import PriceTable, merged, parse, parse_usd
 from nightmail.errors import ConfigError
 
 DEFAULT_HOME = ".nightmail"
@@ -31,6 +32,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     base_url: str | None = None
     prices: str | None = None
     quotas: dict[str, int] = {}
+    daily_budget: str | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +43,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str | None = None
     prices: Path | None = None
     quotas: dict[str, int] = {}
+    daily_budget: str | None = None
     api_key: str | None = None
 
     def __repr__(self) -> str:
@@ -70,6 +73,7 @@ def read(
         base_url=base_url or said.get("OPENAI_BASE_URL") or written.base_url,
         prices=Path(prices).expanduser() if prices else None,
         quotas=written.quotas,
+        daily_budget=_amount(written.daily_budget, folder / FILE_NAME),
         api_key=api_key or said.get("OPENAI_API_KEY"),
     )
 
@@ -85,6 +89,16 @@ def read_prices(override: Path | None) -> PriceTable:
         raise ConfigError(f"cannot read the price file {override}: {error.strerror}") from error
     except ValueError as error:
         raise ConfigError(f"the price file {override} cannot be used: {error}") from error
+
+
+def _amount(written: str | None, path: Path) -> str | None:
+    """An amount of USD, checked where it is read."""
+    if written is not None:
+        try:
+            parse_usd(written)
+        except ValueError as error:
+            raise ConfigError(f"{path}: daily_budget: {error}") from error
+    return written
 
 
 def _read_file(path: Path) -> _File:

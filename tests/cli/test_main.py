@@ -62,7 +62,7 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
         (["run", "task.py", "--input", "a", "--output", "b", "--limit", "0"], "--limit"),
         (["run", "task.py", "--input", "a", "--output", "b", "--mode", "auto"], "--mode auto"),
         (["run", "task.py", "--input", "a", "--output", "b", "--quota", "x"], "MODEL=TOKENS"),
-        (["run", "task.py", "--input", "a", "--output", "b", "--budget", "5"], "--budget"),
+        (["run", "task.py", "--input", "a", "--output", "b", "--deadline", "5"], "--deadline"),
         (["run", "nothing.py", "--input", "a.jsonl", "--output", "b.jsonl"], "nothing.py"),
         (["plan", "nothing.py", "--input", "a.jsonl"], "nothing.py"),
         (["sample", "nothing.py", "--input", "a.jsonl"], "nothing.py"),

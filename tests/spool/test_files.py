@@ -85,7 +85,13 @@ def test_only_a_newline_ends_a_line():
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [(b"", b""), (b"whole\n", b"whole\n"), (b"whole\nhal", b"whole\n"), (b"hal", b""), (b"x" * 3_000_000, b"")],
+    [
+        (b"", b""),
+        (b"whole\n", b"whole\n"),
+        (b"whole\nhal", b"whole\n"),
+        (b"hal", b""),
+        (b"x" * 3_000_000, b""),
+    ],
 )
 def test_half_a_line_at_the_end_is_cut_off_before_more_is_written(spool, before, after):
     spool.path("a").write_bytes(before)

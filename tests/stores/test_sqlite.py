@@ -84,7 +84,9 @@ def test_the_schema_refuses_what_cannot_be():
         ("state, due_at", "'ready', 'now'"),
     ):
         with pytest.raises(sqlite3.IntegrityError, match="CHECK"):
-            database.execute(f"INSERT INTO requests (run_no, seq, key, {columns}) VALUES (1, 1, 'k', {values})")
+            database.execute(
+                f"INSERT INTO requests (run_no, seq, key, {columns}) VALUES (1, 1, 'k', {values})"
+            )
     database.close()
 
 

@@ -76,7 +76,7 @@ async def test_batches_hold_what_the_limits_allow(tmp_path):
 
     await desk.drive()
 
-    assert [len(batch.lines) for batch in desk.provider.batches.values()] == [4, 2]
+    assert sorted(len(batch.lines) for batch in desk.provider.batches.values()) == [2, 4]
 
 
 async def test_a_bad_answer_is_asked_again_with_the_complaint_and_then_counts(tmp_path):

@@ -64,6 +64,12 @@ Quotas = Annotated[
         "--quota", metavar="MODEL=TOKENS", help="Tokens that may be enqueued for a model; repeatable."
     ),
 ]
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        "--budget", metavar="USD", help="What the run may cost: what would go over it waits, the run pauses."
+    ),
+]
 MaxBatchRequests = Annotated[
     int | None,
     typer.Option("--max-batch-requests", min=1, metavar="N", help="Requests in one batch, at most."),

@@ -33,6 +33,13 @@ def run(
     max_attempts: Annotated[
         int, typer.Option("--max-attempts", min=1, metavar="N", help="How often a record is asked, at most.")
     ] = 4,
+    budget: o.Budget = None,
+    priority: Annotated[
+        int,
+        typer.Option(
+            "--priority", metavar="N", help="Runs of higher priority go first on a model's quota; default 0."
+        ),
+    ] = 0,
     quota: o.Quotas = None,
     max_batch_requests: o.MaxBatchRequests = None,
     max_batch_bytes: o.MaxBatchBytes = None,
@@ -82,6 +89,8 @@ def run(
         "mode": o.usable(mode),
         "skip_bad_rows": skip_bad_rows,
         "max_attempts": max_attempts,
+        "budget": budget,
+        "priority": priority,
         "quotas": o.parse_quotas(quota),
         "max_batch_requests": max_batch_requests,
         "max_batch_bytes": max_batch_bytes,

@@ -102,15 +102,19 @@ def pause(run: o.RunArgument = None, home: o.Home = None, json: o.Json = False) 
 
 
 def resume(
-    run: o.RunArgument = None, home: o.Home = None, detach: o.Detach = False, json: o.Json = False
+    run: o.RunArgument = None,
+    budget: o.Budget = None,
+    home: o.Home = None,
+    detach: o.Detach = False,
+    json: o.Json = False,
 ) -> int:
-    """Undo a pause and go on."""
+    """Undo a pause and go on, with another budget if one is given."""
 
     terminal = Terminal(json=json, home=home)
 
     async def go() -> Exit:
         async with existing(home) as client:
-            status = await client.resume((await client.status(run)).run_id)
+            status = await client.resume((await client.status(run)).run_id, budget=budget)
             return await _carry_on(client, status.run_id, terminal, detach=detach)
 
     return asyncio.run(go())

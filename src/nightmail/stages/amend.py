@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from nightmail.core.batch import Batch
-from nightmail.core.ids import RunId, custom_id
+from nightmail.core.ids import custom_id
 from nightmail.core.result import Rejection
 from nightmail.core.retry import Again
 from nightmail.stages.ports import Ports

@@ -21,6 +21,7 @@ from nightmail.providers.base import Provider
 from nightmail.sources.base import BadRow, Record
 from nightmail.stores.base import FailedRow, Key
 from nightmail.tasks.prepared import Draft, PreparedTask
+from nightmail.tasks.template import Template
 from nightmail.tokens.base import Counter
 
 # Room left for the answer where the task names no cap; a request that leaves less is oversize.
@@ -28,7 +29,7 @@ ANSWER_ROOM = 256
 MAX_TRUNCATIONS = 8
 
 
-class BuiltRow(NamedTuple):
+class BuiltRow(msgspec.Struct, frozen=True, gc=False):
     """A request, before its model has a group number."""
 
     seq: int
@@ -46,6 +47,14 @@ class Built(NamedTuple):
     lines: list[bytes]
     rows: list[BuiltRow]
     failed: list[FailedRow]
+
+
+class Fixed(NamedTuple):
+    """What every request of a template shares: the tokens around its text, and its output cap."""
+
+    template: Template
+    tokens: int
+    cap: int | None
 
 
 class Keying(NamedTuple):
@@ -88,7 +97,7 @@ class Workshop:
         self._run_id = run_id
         self._counters: dict[str, Counter] = {}
         self._limits: dict[str, Limits] = {}
-        self._fixed: dict[int, tuple[object, int]] = {}
+        self._fixed: dict[int, Fixed] = {}
 
     def build(self, rows: Sequence[Record | BadRow], *, first_seq: int, keying: Keying) -> Built:
         """Requests for `rows`, numbered from `first_seq`. Bad rows and records of which no request can
@@ -145,12 +154,20 @@ class Workshop:
         if draft.template is None or draft.text is None:
             body = msgspec.json.decode(draft.body)
             return counter.body(self._task.endpoint, body), counter.inputs(self._task.endpoint, body)
-        known = self._fixed.get(id(draft.template))
+        return self._shared(draft.template, draft).tokens + counter.text(draft.text), 1
+
+    def _shared(self, template: Template, draft: Draft) -> Fixed:
+        known = self._fixed.get(id(template))
         if known is None:
-            # The template is kept beside its count, so that its id stays its own.
-            fixed = counter.body(self._task.endpoint, draft.template.body_without_text)
-            known = self._fixed[id(draft.template)] = (draft.template, fixed)
-        return known[1] + counter.text(draft.text), 1
+            tokens = self.counter(draft.model).body(self._task.endpoint, template.body_without_text)
+            # The template is kept beside what is known of it, so that its id stays its own.
+            known = self._fixed[id(template)] = Fixed(template, tokens, self._task.capped(draft.body))
+        return known
+
+    def _cap(self, draft: Draft) -> int | None:
+        if draft.template is None:
+            return self._task.capped(draft.body)
+        return self._shared(draft.template, draft).cap
 
     def _fit(self, draft: Draft) -> tuple[bytes, int, int] | str:
         """The body to send with its counts, or what is wrong with its size."""
@@ -162,7 +179,7 @@ class Workshop:
             # The window is per input there, and the provider says which one is too long.
             room = window * max(1, inputs)
         else:
-            room = window - min(self._task.capped(draft.body) or ANSWER_ROOM, window // 2)
+            room = window - min(self._cap(draft) or ANSWER_ROOM, window // 2)
         if tokens <= room:
             return draft.body, tokens, inputs
         if self._task.task.on_oversize == "truncate":

@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
+from functools import partial
 from typing import IO
 
 from nightmail.core.batch import Batch, Phase
-from nightmail.core.ids import RunId, custom_id, seq_of
+from nightmail.core.ids import custom_id, seq_of
 from nightmail.core.lifecycle import BatchEvent
 from nightmail.core.quota import Hold
 from nightmail.core.retry import RETRYABLE_STATUS
@@ -111,7 +112,7 @@ class _Calls:
                     self._throttle.sent()
                     task = asyncio.create_task(self._one(member))
                     tasks.add(task)
-                    task.add_done_callback(tasks.discard)
+                    task.add_done_callback(partial(self._over, tasks))
                 self._wake.clear()
                 self._file.flush()
                 await self._ports.clock.wait(self._pause(), wake=self._wake)
@@ -144,8 +145,10 @@ class _Calls:
         except BaseException as error:
             if self._failure is None:
                 self._failure = error
-        finally:
-            self._wake.set()
+
+    def _over(self, tasks: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:
+        tasks.discard(task)
+        self._wake.set()
 
     async def _call(self, member: Member) -> None:
         ports, throttle = self._ports, self._throttle

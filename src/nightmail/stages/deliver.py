@@ -99,9 +99,10 @@ def _window(
                 found.append(_shaped(mine, schema))
     count = sum(piece.num_rows for piece in found)
     if count != len(wanted):
+        parts = ports.spool.path(ports.run_id) / "outputs"
         raise StoreError(
-            f"run {ports.run_id}: {len(wanted)} records between {wanted[0][0]} and {wanted[-1][0]} have succeeded, "
-            f"but the parts under {ports.spool.path(ports.run_id) / 'outputs'} hold {count} of them"
+            f"run {ports.run_id}: {len(wanted)} records between {wanted[0][0]} and {wanted[-1][0]} have "
+            f"succeeded, but the parts under {parts} hold {count} of them"
         )
     return pa.Table.from_batches(found).sort_by(SEQ).drop_columns([SEQ])
 

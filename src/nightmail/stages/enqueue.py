@@ -149,8 +149,8 @@ def _refuse_task(ports: Ports, built: Built) -> None:
     mine = [row for row in built.failed if row.reason is Reason.BUILD]
     if mine and not any(row.seq <= mine[0].seq + PROBE for row in built.rows):
         raise TaskError(
-            f"{ports.task.name}: no request could be made of any of the first {min(PROBE, len(mine))} records: "
-            f"{mine[0].message}. Nothing was sent."
+            f"{ports.task.name}: no request could be made of any of the first {min(PROBE, len(mine))} "
+            f"records: {mine[0].message}. Nothing was sent."
         )
 
 

@@ -7,11 +7,15 @@ paid answers. A file appears in the spool only when it is whole.
 from __future__ import annotations
 
 from nightmail.core.batch import Batch
+from nightmail.core.polling import GRACE
 from nightmail.core.run import Run
-from nightmail.errors import NotFound
+from nightmail.errors import ProviderUnavailable, RequestRefused
 from nightmail.stages.ports import Ports
 from nightmail.stages.validate import results_name
 from nightmail.telemetry import EventName
+
+# HTTP's word for "was here and will not be again".
+GONE = 410
 
 
 async def ingest(ports: Ports, run: Run, batch: Batch) -> Batch:
@@ -29,10 +33,13 @@ async def _fetch(ports: Ports, batch: Batch, kind: str, file_id: str) -> None:
     name = results_name(ports.run_id, batch, kind)
     path = ports.spool.path(name)
     part = path.with_name(f".{path.name}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - once per batch, local
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         size = await ports.provider.fetch(file_id, part)
-    except NotFound as error:
+    except RequestRefused as error:
+        if error.status != GONE and batch.ended_at is not None and ports.now() - batch.ended_at < GRACE:
+            # Files may be readable later than they are named, and what is in them is paid.
+            raise ProviderUnavailable(str(error), ambiguous=False) from error
         # Gone for good: what it held is missing, and goes again.
         await ports.tell(
             EventName.RESULT_FILE_GONE,
@@ -41,5 +48,5 @@ async def _fetch(ports: Ports, batch: Batch, kind: str, file_id: str) -> None:
             message=str(error),
         )
         return
-    part.replace(path)  # noqa: ASYNC240 - a rename
+    part.replace(path)
     await ports.store.requests.record_file(ports.lease, path=name, bytes=size)

@@ -13,6 +13,7 @@ from nightmail.core.planning import Item
 from nightmail.core.pricing import parse_usd, price_of
 from nightmail.core.request import Endpoint
 from nightmail.core.run import Run, RunSpec
+from nightmail.errors import ConfigError
 from nightmail.stages.ports import Ports
 from nightmail.stores.base import Admission
 from nightmail.tasks.prepared import PreparedTask
@@ -38,6 +39,11 @@ async def admission(ports: Ports, run: Run, batch: Batch, limits: Limits) -> Adm
     """What must hold for this batch to go: the limits, and the money it will probably take."""
     spending = await ports.store.batches.spending(run.run_no)
     price = price_of(batch.model, ports.prices)
+    if price is None and (run.spec.budget_usd or run.spec.daily_budget_usd):
+        raise ConfigError(
+            f"the price of {batch.model} is not known, so no budget can hold. Give it in a price file "
+            "(NIGHTMAIL_PRICES), or run without a budget."
+        )
     answer = answer_guess(
         answers=spending.answers, output_tokens=spending.output_tokens, guess=_careful(ports.task)
     )

@@ -57,7 +57,7 @@ class PartWriter:
         self._schema = schema
         self._loose = LOOSE in schema.names
         self._fields = schema.names[2 : -len(META)]
-        self._columns: list[list[Any]] = [[] for _ in schema.names]
+        self._rows: list[tuple[Any, ...]] = []
 
     def add(self, seq: int, key: int | str, columns: dict[str, Any], meta: tuple[Any, ...]) -> None:
         """One accepted output. `columns` are its fields, `meta` the values of `META`."""
@@ -65,21 +65,18 @@ class PartWriter:
             values: list[Any] = [msgspec.json.encode(columns).decode()]
         else:
             values = [columns.get(name) for name in self._fields]
-        for column, value in zip(self._columns, (seq, key, *values, *meta), strict=True):
-            column.append(value)
-        if len(self._columns[0]) >= ROWS_AT_ONCE:
+        self._rows.append((seq, key, *values, *meta))
+        if len(self._rows) >= ROWS_AT_ONCE:
             self.flush()
 
     def flush(self) -> None:
         import pyarrow as pa
 
-        if self._columns[0]:
-            arrays = [
-                pa.array(values, type=field.type)
-                for values, field in zip(self._columns, self._schema, strict=True)
-            ]
+        if self._rows:
+            columns = zip(zip(*self._rows, strict=True), self._schema, strict=True)
+            arrays = [pa.array(values, type=field.type) for values, field in columns]
             self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
-            self._columns = [[] for _ in self._schema.names]
+            self._rows = []
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from nightmail.stages.ports import Ports
 from nightmail.stores.base import NewBatch, Ready
 
 # So many requests are looked at in one go; a multiple of the largest batch.
-AT_ONCE = 200_000
+AT_ONCE = 100_000
 # Requests that are asked again wait for company until so many are there or nothing else is in flight:
 # a batch of its own for each would use up the batches that may be created in an hour.
 COMPANY = 1_000

@@ -11,8 +11,9 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from itertools import starmap
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from nightmail.errors import LeaseLost, SchemaTooNew, StoreError
 from nightmail.stores.base import Lease
@@ -49,8 +50,17 @@ class Transaction:
         assert number is not None
         return number
 
-    def rows(self, name: str, /, **parameters: Any) -> list[sqlite3.Row]:
-        return self._connection.execute(self._queries[name], parameters).fetchall()
+    @overload
+    def rows(self, name: str, /, **parameters: Any) -> list[sqlite3.Row]: ...
+    @overload
+    def rows(self, name: str, make: Callable[..., T], /, **parameters: Any) -> list[T]: ...
+    def rows(self, name: str, make: Callable[..., Any] | None = None, /, **parameters: Any) -> list[Any]:
+        """All rows; with `make`, what it makes of each row's columns, one row at a time."""
+        cursor = self._connection.cursor()
+        if make is None:
+            return cursor.execute(self._queries[name], parameters).fetchall()
+        cursor.row_factory = None
+        return list(starmap(make, cursor.execute(self._queries[name], parameters)))
 
     def row(self, name: str, /, **parameters: Any) -> sqlite3.Row | None:
         found: sqlite3.Row | None = self._connection.execute(self._queries[name], parameters).fetchone()

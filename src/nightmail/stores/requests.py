@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -30,8 +29,8 @@ from nightmail.stores.base import (
     Success,
     Tally,
 )
-from nightmail.stores.batches import record_batch
 from nightmail.stores.database import Database, Transaction, at, moment
+from nightmail.stores.outcomes import record_unsent, settle
 from nightmail.stores.rows import address_of
 from nightmail.stores.runs import move
 from nightmail.stores.tallies import add_tally, move_tally, read_tally
@@ -78,12 +77,13 @@ class SqliteRequests:
             tx.many(
                 "insert_ready",
                 (
-                    (run_no, seq, key, group_no, tokens, inputs, file_no, offset, length)
-                    for seq, key, group_no, tokens, inputs, offset, length in shard.ready
+                    (run_no, row.seq, row.key, row.group_no, row.tokens, row.inputs, file_no,
+                     row.offset, row.length)
+                    for row in shard.ready
                 ),
-            )
+            )  # fmt: skip
             tx.many("insert_failed", ((run_no, row.seq, row.key, row.reason) for row in shard.failed))
-            _insert_first_failures(tx, run_no, shard.failed, now)
+            record_unsent(tx, run_no, shard.failed, now)
             add_tally(tx, run_no, "state", RequestState.READY, len(shard.ready))
             add_tally(tx, run_no, "state", RequestState.FAILED, len(shard.failed))
             tx.run("advance_run", run_no=run_no, position=shard.position, records=shard.record_count)
@@ -104,7 +104,7 @@ class SqliteRequests:
             changed = tx.many("fail_ready", ((row.reason, lease.run_no, row.seq) for row in rows))
             if changed != len(rows):
                 raise IllegalMove(f"{len(rows) - changed} of {len(rows)} requests were not ready any more")
-            _insert_first_failures(tx, lease.run_no, rows, now)
+            record_unsent(tx, lease.run_no, rows, now)
             move_tally(tx, lease.run_no, RequestState.READY, RequestState.FAILED, len(rows))
 
         await self._database.write(work)
@@ -134,16 +134,16 @@ class SqliteRequests:
         return moment(row["due_at"]) if row else None
 
     async def members(self, batch: Batch) -> list[Member]:
-        rows = await self._database.read(
+        return await self._database.read(
             lambda tx: tx.rows(
                 "list_members",
+                Member,
                 run_no=batch.run_no,
                 first=batch.first_seq,
                 last=batch.last_seq,
                 batch_no=batch.batch_no,
             )
         )
-        return [Member(*row) for row in rows]
 
     async def record_outcomes(
         self,
@@ -158,7 +158,7 @@ class SqliteRequests:
     ) -> Batch:
         def work(tx: Transaction) -> Batch:
             tx.fence(lease)
-            return _settle(tx, batch, successes, setbacks, sums, event, now)
+            return settle(tx, batch, successes, setbacks, sums, event, now)
 
         return await self._database.write(work)
 
@@ -214,10 +214,9 @@ class SqliteRequests:
         return await self._database.read(lambda tx: read_tally(tx, run_no))
 
     async def list_successes(self, run_no: int, first: int, last: int) -> list[tuple[int, int]]:
-        rows = await self._database.read(
-            lambda tx: tx.rows("list_successes", run_no=run_no, first=first, last=last)
+        return await self._database.read(
+            lambda tx: tx.rows("list_successes", _pair, run_no=run_no, first=first, last=last)
         )
-        return [(row["seq"], row["batch_no"]) for row in rows]
 
     async def list_failures(self, run_no: int, *, after: int, limit: int) -> list[Failure]:
         rows = await self._database.read(
@@ -288,99 +287,12 @@ class SqliteRequests:
         return {row["file_no"]: row["path"] for row in rows}
 
 
+def _pair(seq: int, batch_no: int) -> tuple[int, int]:
+    return seq, batch_no
+
+
 def _file_no(tx: Transaction, run_no: int, path: str, size: int) -> int:
     tx.run("insert_file", run_no=run_no, path=path, bytes=size)
     row = tx.row("read_file_no", path=path)
     assert row is not None
     return int(row["file_no"])
-
-
-def _insert_first_failures(tx: Transaction, run_no: int, rows: Sequence[FailedRow], now: datetime) -> None:
-    """Failures of records that never travelled: told in the same place as all the others."""
-    tx.many(
-        "insert_attempt",
-        (
-            (run_no, row.seq, run_no, row.seq, None, "unsent", row.reason, row.message,
-             None, None, None, 0, 0, 0, at(now))
-            for row in rows
-        ),
-    )  # fmt: skip
-    for reason, n in Counter(row.reason for row in rows).items():
-        add_tally(tx, run_no, "reason", reason, n)
-
-
-def _settle(
-    tx: Transaction,
-    batch: Batch,
-    successes: Sequence[Success],
-    setbacks: Sequence[Setback],
-    sums: BatchSums,
-    event: BatchEvent,
-    now: datetime,
-) -> Batch:
-    run_no, batch_no = batch.run_no, batch.batch_no
-    succeeded = move_request(RequestState.IN_BATCH, RequestEvent.SUCCEEDED)
-    moved = tx.many(
-        "succeed_one",
-        (
-            (file_no, offset, length, used, made, cost, run_no, seq, batch_no)
-            for seq, file_no, offset, length, used, made, cost in successes
-        ),
-    ) if successes else 0  # fmt: skip
-    if setbacks:
-        moved += tx.many("set_back_one", (_set_back(each, run_no, batch_no) for each in setbacks))
-        tx.many("insert_attempt", (_attempt(each, run_no, batch_no, now) for each in setbacks))
-        tx.many(
-            "replace_line",
-            (
-                (*each.line.address, each.line.group_no, each.line.tokens, run_no, each.seq)
-                for each in setbacks
-                if each.line
-            ),
-        )
-    if moved != batch.requests or moved != len(successes) + len(setbacks):
-        raise IllegalMove(
-            f"batch {batch.batch_id!r} has {batch.requests} requests, but {len(successes) + len(setbacks)} "
-            f"outcomes were given and {moved} requests were waiting for one"
-        )
-    move_tally(tx, run_no, RequestState.IN_BATCH, succeeded, len(successes))
-    for (request_event, reason), n in Counter((each.event, each.reason) for each in setbacks).items():
-        state = move_request(RequestState.IN_BATCH, request_event)
-        move_tally(tx, run_no, RequestState.IN_BATCH, state, n)
-        if state is not RequestState.CANCELLED:
-            add_tally(tx, run_no, "reason" if state is RequestState.FAILED else "again", reason, n)
-    tx.run("calibrate_run", run_no=run_no, counted=sums.counted_tokens, billed=sums.input_tokens)
-    return record_batch(
-        tx,
-        batch,
-        event,
-        succeeded=sums.succeeded,
-        answers=sums.answers,
-        input_tokens=sums.input_tokens,
-        output_tokens=sums.output_tokens,
-        cached_tokens=sums.cached_tokens,
-        reasoning_tokens=sums.reasoning_tokens,
-        cost_pusd=sums.cost_pusd,
-        sync_cost_pusd=sums.sync_cost_pusd,
-        wasted_pusd=sums.wasted_pusd,
-        settled_at=now,
-    )
-
-
-def _set_back(each: Setback, run_no: int, batch_no: int) -> tuple[object, ...]:
-    state = move_request(RequestState.IN_BATCH, each.event)
-    failed = state is RequestState.FAILED
-    answer = each.answer or (None, None, None)
-    return (
-        state, each.reason if failed else None, at(each.due_at) if each.due_at else None,
-        int(each.costs_attempt), int(each.costs_expiry), *answer,
-        each.input_tokens, each.output_tokens, each.cost_pusd, run_no, each.seq, batch_no,
-    )  # fmt: skip
-
-
-def _attempt(each: Setback, run_no: int, batch_no: int, now: datetime) -> tuple[object, ...]:
-    answer = each.answer or (None, None, None)
-    return (
-        run_no, each.seq, run_no, each.seq, batch_no, each.outcome, each.reason, each.message, *answer,
-        each.input_tokens, each.output_tokens, each.cost_pusd, at(now),
-    )  # fmt: skip

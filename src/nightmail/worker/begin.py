@@ -6,10 +6,10 @@ identity names may have changed since; then the run is not silently mixed, and t
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import msgspec
 
 from nightmail import plugins
 from nightmail.core.ids import RunId, run_id
+from nightmail.core.pricing import parse_usd
 from nightmail.core.run import Run, RunSpec
 from nightmail.errors import ConfigError, RunChanged, TaskError
 from nightmail.sinks.files import sink_format
@@ -153,7 +154,10 @@ async def _with_travel(store: Store, run: Run, spec: RunSpec) -> Run:
         run.spec,
         mode=spec.mode,
         max_attempts=spec.max_attempts,
-        budget_usd=spec.budget_usd,
+        # A budget once set holds until another is given.
+        budget_usd=spec.budget_usd or run.spec.budget_usd,
+        daily_budget_usd=spec.daily_budget_usd,
+        priority=spec.priority,
         quotas=spec.quotas or run.spec.quotas,
         max_batch_requests=spec.max_batch_requests,
         max_batch_bytes=spec.max_batch_bytes,
@@ -180,6 +184,12 @@ def prepared_for(run: Run, known: Sequence[PreparedTask] = ()) -> PreparedTask:
     return PreparedTask(load(run.spec.task), model=run.spec.model)
 
 
-async def want_async(*arguments: Any, **travel: Any) -> Wanted:
-    """`want` off the event loop: it may read and write files."""
-    return await asyncio.to_thread(want, *arguments, **travel)
+def amount_of(amount: Decimal | float | str | None) -> str | None:
+    """A budget as it is stored; `ConfigError` if it is no amount of money."""
+    if amount is None:
+        return None
+    try:
+        parse_usd(str(amount))
+    except ValueError as error:
+        raise ConfigError(f"a budget is an amount of USD such as 5 or 0.25, not {amount!r}") from error
+    return str(amount)

@@ -26,6 +26,7 @@ from nightmail.worker.begin import open_source, prepared_for
 from nightmail.worker.lease import claim, held
 from nightmail.worker.loop import Driver
 
+NO_KEY = "not-used"  # where nothing is called, none is needed
 IDLE_LOOK = 2.0  # seconds between looks of a worker that has nothing to do
 PUT_OFF = timedelta(minutes=5)  # until a run that could not be driven is tried again
 
@@ -96,22 +97,24 @@ class Service:
         async with held(self.store, self._clock, lease):
             runs = await self.store.runs.list()
             run = next(each for each in runs if each.run_no == lease.run_no)
-            ports = await self.ports(run, lease)
+            ports = await self.ports(run, lease, calls=run.finished_at is None)
             try:
-                await ports.provider.check()
+                if run.wish is None and run.finished_at is None:
+                    await ports.provider.check()
                 return await Driver(ports, self.stop).drive()
             finally:
                 await ports.provider.close()
 
-    async def ports(self, run: Run, lease: Lease) -> Ports:
-        """The ports of a run. Raises `ConfigError` or `TaskError` for what is missing."""
+    async def ports(self, run: Run, lease: Lease, *, calls: bool = True) -> Ports:
+        """The ports of a run; without `calls` no key is asked for. Raises `ConfigError` or `TaskError` for
+        what is missing."""
         task = await asyncio.to_thread(prepared_for, run, self._tasks)
         if self._prices is None:
             self._prices = await asyncio.to_thread(read_prices, self.settings.prices)
         return Ports(
             store=self.store,
             spool=Spool(self.settings.spool),
-            provider=self.provider(run),
+            provider=self.provider(run, calls=calls),
             source=open_source(run.spec),
             task=task,
             counter=counter_for,
@@ -123,9 +126,10 @@ class Service:
             lease=lease,
         )
 
-    def provider(self, run: Run) -> Provider:
+    def provider(self, run: Run, *, calls: bool) -> Provider:
+        key = self.settings.api_key if calls else self.settings.api_key or NO_KEY
         provider: Provider = plugins.load("providers", run.spec.provider).open(
-            base_url=run.spec.base_url, api_key=self.settings.api_key
+            base_url=run.spec.base_url, api_key=key
         )
         return provider
 

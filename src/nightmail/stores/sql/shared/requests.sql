@@ -44,13 +44,6 @@ UPDATE requests SET state = 'failed', reason = ? WHERE run_no = ? AND seq = ? AN
 SELECT key, group_concat(seq) AS seqs FROM requests WHERE run_no = :run_no AND state <> 'failed'
 GROUP BY key HAVING count(*) > 1 ORDER BY min(seq) LIMIT :limit;
 
--- name: list_again
--- Those that come back for another attempt and whose time has come.
-SELECT seq, group_no, tokens, length, inputs FROM requests
-WHERE run_no = :run_no AND batch_no IS NOT NULL AND state IN ('ready', 'waiting')
-  AND (due_at IS NULL OR due_at <= :now)
-ORDER BY seq LIMIT :limit;
-
 -- name: list_new
 SELECT seq, group_no, tokens, length, inputs FROM requests
 WHERE run_no = :run_no AND seq > :after AND state = 'ready' AND batch_no IS NULL

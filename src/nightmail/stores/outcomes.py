@@ -1,0 +1,110 @@
+"""How a batch's requests get their outcomes: in bulk, with the tallies and the batch's sums."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+from nightmail.core.batch import Batch
+from nightmail.core.lifecycle import BatchEvent, RequestEvent, move_request
+from nightmail.core.request import RequestState
+from nightmail.errors import IllegalMove
+from nightmail.stores.base import BatchSums, FailedRow, Setback, Success
+from nightmail.stores.batches import record_batch
+from nightmail.stores.database import Transaction, at
+from nightmail.stores.tallies import add_tally, move_tally
+
+
+def settle(
+    tx: Transaction,
+    batch: Batch,
+    successes: Sequence[Success],
+    setbacks: Sequence[Setback],
+    sums: BatchSums,
+    event: BatchEvent,
+    now: datetime,
+) -> Batch:
+    """Give each request of a batch its outcome and move the batch, inside a transaction. Raises
+    `IllegalMove` if the outcomes are not exactly those of the requests that wait for one."""
+    run_no, batch_no = batch.run_no, batch.batch_no
+    succeeded = move_request(RequestState.IN_BATCH, RequestEvent.SUCCEEDED)
+    moved = tx.many(
+        "succeed_one",
+        (
+            (each.file_no, each.offset, each.length, each.input_tokens, each.output_tokens, each.cost_pusd,
+             run_no, each.seq, batch_no)
+            for each in successes
+        ),
+    ) if successes else 0  # fmt: skip
+    if setbacks:
+        moved += tx.many("set_back_one", (_set_back(each, run_no, batch_no) for each in setbacks))
+        tx.many("insert_attempt", (_attempt(each, run_no, batch_no, now) for each in setbacks))
+        tx.many(
+            "replace_line",
+            (
+                (*each.line.address, each.line.group_no, each.line.tokens, run_no, each.seq)
+                for each in setbacks
+                if each.line
+            ),
+        )
+    if moved != batch.requests or moved != len(successes) + len(setbacks):
+        raise IllegalMove(
+            f"batch {batch.batch_id!r} has {batch.requests} requests, but {len(successes) + len(setbacks)} "
+            f"outcomes were given and {moved} requests were waiting for one"
+        )
+    move_tally(tx, run_no, RequestState.IN_BATCH, succeeded, len(successes))
+    for (request_event, reason), n in Counter((each.event, each.reason) for each in setbacks).items():
+        state = move_request(RequestState.IN_BATCH, request_event)
+        move_tally(tx, run_no, RequestState.IN_BATCH, state, n)
+        if state is not RequestState.CANCELLED:
+            add_tally(tx, run_no, "reason" if state is RequestState.FAILED else "again", reason, n)
+    tx.run("calibrate_run", run_no=run_no, counted=sums.counted_tokens, billed=sums.input_tokens)
+    return record_batch(
+        tx,
+        batch,
+        event,
+        succeeded=sums.succeeded,
+        answers=sums.answers,
+        input_tokens=sums.input_tokens,
+        output_tokens=sums.output_tokens,
+        cached_tokens=sums.cached_tokens,
+        reasoning_tokens=sums.reasoning_tokens,
+        cost_pusd=sums.cost_pusd,
+        sync_cost_pusd=sums.sync_cost_pusd,
+        wasted_pusd=sums.wasted_pusd,
+        settled_at=now,
+    )
+
+
+def _set_back(each: Setback, run_no: int, batch_no: int) -> tuple[object, ...]:
+    state = move_request(RequestState.IN_BATCH, each.event)
+    failed = state is RequestState.FAILED
+    answer = each.answer or (None, None, None)
+    return (
+        state, each.reason if failed else None, at(each.due_at) if each.due_at else None,
+        int(each.costs_attempt), int(each.costs_expiry), *answer,
+        each.input_tokens, each.output_tokens, each.cost_pusd, run_no, each.seq, batch_no,
+    )  # fmt: skip
+
+
+def _attempt(each: Setback, run_no: int, batch_no: int, now: datetime) -> tuple[object, ...]:
+    answer = each.answer or (None, None, None)
+    return (
+        run_no, each.seq, run_no, each.seq, batch_no, each.outcome, each.reason, each.message, *answer,
+        each.input_tokens, each.output_tokens, each.cost_pusd, at(now),
+    )  # fmt: skip
+
+
+def record_unsent(tx: Transaction, run_no: int, rows: Sequence[FailedRow], now: datetime) -> None:
+    """Failures of records that never travelled: told in the same place as all the others."""
+    tx.many(
+        "insert_attempt",
+        (
+            (run_no, row.seq, run_no, row.seq, None, "unsent", row.reason, row.message,
+             None, None, None, 0, 0, 0, at(now))
+            for row in rows
+        ),
+    )  # fmt: skip
+    for reason, n in Counter(row.reason for row in rows).items():
+        add_tally(tx, run_no, "reason", reason, n)
