@@ -235,6 +235,11 @@ class Client:
             )
         return await self._store.requests.record_retried(run.run_no, reasons=reasons, now=self._clock.now())
 
+    async def revalidate(self, run_id: str | None = None) -> int:
+        """Judge the stored answers of failed records again, with the task as it is now; how many are
+        good. Nothing is sent; `work` then delivers."""
+        return await self._worker.revalidate((await self._find(run_id)).run_id)
+
     async def export(self, output: str | Path, run_id: str | None = None) -> RunStatus:
         """Write what has succeeded so far to `output`, and what has failed beside it."""
         run = await self._find(run_id)

@@ -86,7 +86,7 @@ def test_a_model_has_the_window_of_its_family(model: str, window: int | None, ou
 
 def test_a_model_nobody_knows_has_the_general_limits() -> None:
     assert limits_for("mystery", Endpoint.CHAT) == Limits(
-        max_batch_requests=50_000, max_batch_bytes=200_000_000
+        max_batch_requests=50_000, max_batch_bytes=200_000_000, max_creates_per_hour=2_000
     )
 
 

@@ -472,3 +472,26 @@ async def test_a_build_that_fails_on_some_records_makes_those_failures(tmp_path)
 
     assert (await settle(desk)).failures_by_reason == {Reason.BUILD: 1}
     assert desk.failures()[0]["id"] == 3
+
+
+async def test_stored_answers_are_judged_again_after_the_task_was_mended(tmp_path):
+    class Strict(Colour):
+        def check(self, output, record):
+            raise nightmail.Rejected("a bug in this check")
+
+    provider = ScriptedProvider(lambda custom_id, body, times: row(custom_id, body=said("red")))
+    desk = Desk(tmp_path, provider, task=Strict, max_attempts=1)
+    await desk.drive()
+    assert (await settle(desk)).failures_by_reason == {Reason.CHECK: 6}
+    executed = provider.executed.total()
+
+    Strict.check = Colour.check
+    assert await desk.revalidate() == 6
+    run = await desk.drive()
+
+    assert run.state is RunState.FINISHED
+    assert provider.executed.total() == executed
+    assert [each["output"] for each in desk.outputs()] == ["red"] * 6
+    assert desk.failures() == []
+    status = await settle(desk)
+    assert (status.succeeded, status.failures_by_reason) == (6, {})

@@ -23,6 +23,12 @@ def retry(
         list[Reason] | None,
         typer.Option("--reason", metavar="REASON", help="Only what failed for this reason; repeatable."),
     ] = None,
+    revalidate: Annotated[
+        bool,
+        typer.Option(
+            "--revalidate", help="Ask nobody: judge the stored answers again, with the task as it is now."
+        ),
+    ] = False,
     home: o.Home = None,
     detach: o.Detach = False,
     json: o.Json = False,
@@ -37,6 +43,10 @@ def retry(
     async def go() -> Exit:
         async with existing(home) as client:
             run_id = (await client.status(run)).run_id
+            if revalidate:
+                good = await client.revalidate(run_id)
+                terminal.note(f"{run_id}: {plural(good, 'stored answer')} good now; nothing was sent")
+                return await _carry_on(client, run_id, terminal, detach=detach)
             reopened = await client.retry(run_id, reasons=reason or None)
             if reopened:
                 terminal.note(f"{run_id}: {plural(reopened, 'record')} to be asked again")

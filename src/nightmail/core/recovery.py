@@ -1,7 +1,8 @@
 """What to do with a create call whose answer is lost.
 
 A batch is ours if it carries our metadata, or, on a server that drops metadata, our input file: one
-upload belongs to one batch. Of several, the earliest-created stays and the others are cancelled.
+upload belongs to one batch. Of several, the one that has got furthest
+stays and the others are cancelled.
 "Not there" is believed only after the call can no longer be on its way and the provider's list has had
 time to show it.
 """
@@ -35,6 +36,7 @@ class Candidate(NamedTuple):
     input_file_id: str | None
     metadata: Mapping[str, str]
     created_at: datetime | None
+    done: int = 0  # requests that it has got through, as far as the provider tells
 
 
 class Found(NamedTuple):
@@ -70,7 +72,8 @@ def find(
         if candidate.provider_batch_id not in known and is_ours(candidate, batch_id, input_file_id)
     ]
     if ours:
-        ours.sort(key=lambda candidate: (candidate.created_at or now, candidate.provider_batch_id))
+        # The one that has got furthest costs least from here on; among equals the first.
+        ours.sort(key=lambda each: (-each.done, each.created_at or now, each.provider_batch_id))
         return Found(ours[0].provider_batch_id, tuple(each.provider_batch_id for each in ours[1:]), None)
     settled_at = submitted_at + QUARANTINE
     return Found(None, (), settled_at if now < settled_at else None)

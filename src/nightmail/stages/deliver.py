@@ -8,7 +8,7 @@ error, not a shorter file. The files appear whole, by rename; doing it again giv
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from nightmail.core.batch import Batch
 from nightmail.core.run import KeyKind, Run
 from nightmail.errors import StoreError
 from nightmail.stages.failures import write_failures
-from nightmail.stages.parts import LOOSE, META, SEQ, part_name, part_schema, read_part
+from nightmail.stages.parts import LOOSE, META, SEQ, part_names, part_schema, read_part
 from nightmail.stages.ports import Ports
 
 if TYPE_CHECKING:
@@ -60,11 +60,7 @@ async def windows(ports: Ports, run: Run, schema: pa.Schema) -> AsyncIterator[pa
     rows = sum(batch.succeeded for batch in batches)
     if not rows:
         return
-    size = await asyncio.to_thread(
-        lambda: sum(
-            ports.spool.path(part_name(ports.run_id, each.batch_no)).stat().st_size for each in batches
-        )
-    )
+    size = await asyncio.to_thread(_size, ports, batches)
     step = max(100, min(WINDOW_ROWS, WINDOW_BYTES * rows // max(1, size)))
     for first in range(1, run.record_count + 1, step):
         last = first + step - 1
@@ -77,6 +73,19 @@ async def windows(ports: Ports, run: Run, schema: pa.Schema) -> AsyncIterator[pa
 
 async def batches_with_parts(ports: Ports, run: Run) -> list[Batch]:
     return [batch for batch in await ports.store.batches.list(run.run_no) if batch.succeeded]
+
+
+def _pieces(ports: Ports, batch: Batch) -> Iterator[pa.RecordBatch]:
+    for name in part_names(ports.spool, ports.run_id, batch.batch_no):
+        yield from read_part(ports.spool, name)
+
+
+def _size(ports: Ports, batches: Sequence[Batch]) -> int:
+    return sum(
+        ports.spool.path(name).stat().st_size
+        for batch in batches
+        for name in part_names(ports.spool, ports.run_id, batch.batch_no)
+    )
 
 
 def _window(
@@ -93,7 +102,7 @@ def _window(
         if batch.batch_no not in by_batch:
             continue
         seqs = pa.array(by_batch[batch.batch_no], type=pa.int64())
-        for piece in read_part(ports.spool, part_name(ports.run_id, batch.batch_no)):
+        for piece in _pieces(ports, batch):
             mine = piece.filter(pc.is_in(piece.column(SEQ), value_set=seqs))
             if mine.num_rows:
                 found.append(_shaped(mine, schema))
@@ -122,7 +131,7 @@ def _found_schema(ports: Ports, batches: Sequence[Batch]) -> pa.Schema:
 
     schemas = []
     for batch in batches:
-        for piece in read_part(ports.spool, part_name(ports.run_id, batch.batch_no)):
+        for piece in _pieces(ports, batch):
             values = [msgspec.json.decode(text) for text in piece.column(LOOSE).to_pylist()]
             schemas.append(_schema_of(values))
     if not schemas:

@@ -29,6 +29,15 @@ def part_name(run_id: str, batch_no: int) -> str:
     return f"{run_id}/outputs/{batch_no}.arrow"
 
 
+def part_names(spool: Spool, run_id: str, batch_no: int) -> list[str]:
+    """All parts of a batch: the one written when it was settled, and one for each time that failed
+    answers were judged anew."""
+    folder = spool.path(f"{run_id}/outputs")
+    names = [f"{run_id}/outputs/{path.name}" for path in folder.glob(f"{batch_no}.again-*.arrow")]
+    first = part_name(run_id, batch_no)
+    return [*([first] if spool.exists(first) else []), *sorted(names)]
+
+
 def part_schema(key_name: str, key_kind: KeyKind, outputs: pa.Schema | None) -> pa.Schema:
     """The columns of a part: number, key, the output's fields, what it took."""
     import pyarrow as pa

@@ -89,4 +89,6 @@ async def _cancel_extra(ports: Ports, batch: Batch, provider_batch_id: str) -> N
 
 
 def _candidate(remote: RemoteBatch) -> Candidate:
-    return Candidate(remote.id, remote.input_file_id, remote.metadata, remote.created_at)
+    return Candidate(
+        remote.id, remote.input_file_id, remote.metadata, remote.created_at, remote.completed or 0
+    )

@@ -188,7 +188,7 @@ class Requests(Protocol):
         """Each request of the batch gets its one outcome and the batch moves by `event`, all at once."""
         ...
 
-    async def record_revalidated(self, lease: Lease, successes: Sequence[Success], *, now: datetime) -> None:
+    async def record_revalidated(self, lease: Lease, accepted: Sequence[Failure], *, now: datetime) -> None:
         """Failed requests whose stored answer is good after all."""
         ...
 

@@ -231,6 +231,10 @@ class Failure(NamedTuple):
     message: str
     attempts: int
     answer: Address | None
+    batch_no: int | None
+    spent_input: int
+    spent_output: int
+    spent_pusd: int | None
 
 
 class RequestRow(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -162,15 +163,20 @@ class SqliteRequests:
 
         return await self._database.write(work)
 
-    async def record_revalidated(self, lease: Lease, successes: Sequence[Success], *, now: datetime) -> None:
+    async def record_revalidated(self, lease: Lease, accepted: Sequence[Failure], *, now: datetime) -> None:
         run_no = lease.run_no
+        succeeded = move_request(RequestState.FAILED, RequestEvent.SUCCEEDED)
 
         def work(tx: Transaction) -> None:
             tx.fence(lease)
-            changed = tx.many("revalidate_one", ((run_no, each.seq) for each in successes))
-            if changed != len(successes):
-                raise IllegalMove(f"{len(successes) - changed} of {len(successes)} records had not failed")
-            move_tally(tx, run_no, RequestState.FAILED, RequestState.SUCCEEDED, changed)
+            changed = tx.many("revalidate_one", ((run_no, each.seq) for each in accepted))
+            if changed != len(accepted):
+                raise IllegalMove(f"{len(accepted) - changed} of {len(accepted)} records had not failed")
+            move_tally(tx, run_no, RequestState.FAILED, succeeded, changed)
+            for reason, n in Counter(each.reason for each in accepted).items():
+                add_tally(tx, run_no, "reason", reason, -n)
+            for batch_no, n in Counter(each.batch_no for each in accepted).items():
+                tx.run("add_succeeded", batch_no=batch_no, n=n)
 
         await self._database.write(work)
 
@@ -230,6 +236,10 @@ class SqliteRequests:
                 row["message"] or "",
                 row["attempts"],
                 address_of(row["answer_file_no"], row["answer_offset"], row["answer_length"]),
+                row["batch_no"],
+                row["spent_input"],
+                row["spent_output"],
+                row["spent_pusd"],
             )
             for row in rows
         ]

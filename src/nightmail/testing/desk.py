@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nightmail.config import read_prices
+from nightmail.config import read, read_prices
 from nightmail.core.ids import RunId
 from nightmail.core.lifecycle import RunEvent
 from nightmail.core.progress import RunStatus
@@ -25,6 +25,7 @@ from nightmail.stages.ports import Ports
 from nightmail.stores.base import Lease, Store
 from nightmail.stores.sqlite import SqliteStore
 from nightmail.tasks.base import Task
+from nightmail.tasks.prepared import PreparedTask
 from nightmail.testing.clock import ManualClock
 from nightmail.testing.faults import Faulty, Plan
 from nightmail.testing.provider import ScriptedProvider
@@ -33,7 +34,7 @@ from nightmail.worker.begin import begin, open_source, want
 from nightmail.worker.lease import TERM
 from nightmail.worker.loop import Driver
 from nightmail.worker.reading import status
-from nightmail.worker.service import sink_for
+from nightmail.worker.service import Service, sink_for
 
 PURE = ("limits", "request_line", "request_body", "result_line", "read_result", "path", "exists")
 GROUPS = ("runs", "requests", "batches", "events")
@@ -94,13 +95,13 @@ class Desk:
             ports = self._ports(run, lease, store)
             if plan is not None:
                 ports = faulty(ports, plan)
-            return await Driver(ports, stop or asyncio.Event()).drive()
+            run = await Driver(ports, stop or asyncio.Event()).drive()
+            await store.runs.delete_lease(lease)
+            return run
         finally:
             await store.close()
 
     def _ports(self, run: Run, lease: Lease, store: Store) -> Ports:
-        from nightmail.tasks.prepared import PreparedTask
-
         return Ports(
             store=store,
             spool=Spool(self.home / "spool"),
@@ -124,6 +125,17 @@ class Desk:
             run = await store.runs.read(run_id)
             assert run is not None
             await store.runs.record_event(run.run_no, RunEvent.RESUMED, now=self.clock.now())
+        finally:
+            await store.close()
+
+    async def revalidate(self) -> int:
+        """Judge the stored answers of the finished run's failures again."""
+        run_id = (await self.status()).run_id
+        store = await self.store()
+        try:
+            settings = read(home=self.home, api_key="none", environment={})
+            service = Service(settings, store, self.clock, tasks=[PreparedTask(self.task)])
+            return await service.revalidate(run_id)
         finally:
             await store.close()
 

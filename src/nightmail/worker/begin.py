@@ -95,8 +95,7 @@ def want(
     opened = open_source(spec)
     named = [spec.task, *(spec.source_paths), spec.output or "", str(spec.limit) if output is None else ""]
     identity = hashlib.sha256("\0".join(named).encode()).hexdigest()
-    fingerprint = {f"task {part}": value for part, value in prepared.fingerprint().items()}
-    fingerprint |= {
+    fingerprint = task_parts(prepared) | {
         "the input": opened.fingerprint(),
         "--key": str(spec.key),
         "--limit": str(spec.limit),
@@ -104,6 +103,11 @@ def want(
         "--base-url": f"{spec.provider} {spec.base_url}",
     }
     return Wanted(spec=spec, identity=identity, fingerprint=fingerprint, task=prepared, source=opened)
+
+
+def task_parts(task: PreparedTask) -> dict[str, str]:
+    """The part of a run's fingerprint that is the task's."""
+    return {f"task {part}": value for part, value in task.fingerprint().items()}
 
 
 async def begin(

@@ -18,6 +18,7 @@ from nightmail.core.quota import Hold
 from nightmail.core.request import OPEN_STATES, Mode
 from nightmail.core.run import PauseReason, Run, RunState, Wish
 from nightmail.core.throttle import Throttle
+from nightmail.errors import IllegalMove
 from nightmail.stages.call import call, start_calls
 from nightmail.stages.cancel import cancel
 from nightmail.stages.enqueue import enqueue
@@ -56,17 +57,29 @@ class Driver:
         self._holds = Holds()
         self._troubles = Troubles(ports, self._holds)
         self._failure: BaseException | None = None
+        self._seen: RunState | None = None  # by the newest round
 
     async def drive(self) -> Run:
         """Return the run as it is when there is nothing more to do here now."""
         try:
             await self._take_over()
             while True:
-                run = await self._round()
+                try:
+                    run = await self._round()
+                except IllegalMove:
+                    if not await self._moved_meanwhile():
+                        raise
+                    continue
                 if run is not None:
                     return run
         finally:
             await self._end_stages()
+
+    async def _moved_meanwhile(self) -> bool:
+        """Did somebody pause or resume the run while a round acted on the state that it had read? Then
+        what it tried is not wrong, only late, and the next round sees how things are."""
+        self._failure = None
+        return (await self._read()).state is not self._seen
 
     async def _take_over(self) -> None:
         """What a worker before us left in the middle of a submit."""
@@ -78,6 +91,7 @@ class Driver:
         """One look at everything; the run if driving it is over."""
         ports = self._ports
         run = await self._read()
+        self._seen = run.state
         if self._stop.is_set():
             await self._end_stages()
             return await self._read()

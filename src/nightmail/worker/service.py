@@ -10,19 +10,21 @@ from pathlib import Path
 from nightmail import plugins
 from nightmail.config import Settings, read_prices
 from nightmail.core.ids import RunId
+from nightmail.core.lifecycle import RunEvent
 from nightmail.core.pricing import PriceTable
-from nightmail.core.run import Run
+from nightmail.core.run import Run, RunState
 from nightmail.errors import ConfigError, NightmailError, SinkError, SourceError, StoreError, TaskError
 from nightmail.providers.base import Provider
 from nightmail.sinks.base import Sink
 from nightmail.sinks.files import sink_format
 from nightmail.spool import Spool
 from nightmail.stages.ports import Clock, Ports
+from nightmail.stages.revalidate import revalidate
 from nightmail.stores.base import Lease, Store
 from nightmail.tasks.prepared import PreparedTask
 from nightmail.telemetry import EventName
 from nightmail.tokens.counter import counter_for
-from nightmail.worker.begin import open_source, prepared_for
+from nightmail.worker.begin import open_source, prepared_for, task_parts
 from nightmail.worker.lease import claim, held
 from nightmail.worker.loop import Driver
 
@@ -61,6 +63,29 @@ class Service:
             if await self.store.runs.delete_unsent(lease.run_no):
                 await asyncio.to_thread(Spool(self.settings.spool).forget, run_id)
             raise
+
+    async def revalidate(self, run_id: RunId) -> int:
+        """Judge the stored answers of a finished run's failures anew; how many are good now. Raises
+        `ConfigError` if somebody drives the run."""
+        run = await self.store.runs.read(run_id)
+        assert run is not None
+        if run.state is RunState.FINISHED:
+            await self.store.runs.record_event(run.run_no, RunEvent.REOPENED, now=self._clock.now())
+        lease = await claim(self.store, self._clock, run_id)
+        if lease is None:
+            raise ConfigError(f"{run_id} is being worked on; wait for its end")
+        async with held(self.store, self._clock, lease):
+            ports = await self.ports(run, lease, calls=False)
+            try:
+                count = await revalidate(ports, run)
+                # From here on the run is the mended task's: the same command goes on with it.
+                others = {
+                    part: said for part, said in run.fingerprint.items() if not part.startswith("task ")
+                }
+                await self.store.runs.record_spec(run.run_no, run.spec, others | task_parts(ports.task))
+                return count
+            finally:
+                await ports.provider.close()
 
     async def work(self, *, until_idle: bool = False) -> None:
         """Drive whatever there is to drive, one run after the other, until `stop` is set. A run that

@@ -100,6 +100,9 @@ VALUES (?, ?, 1 + (SELECT count(*) FROM attempts WHERE run_no = ? AND seq = ?), 
 -- Bulk: run_no, seq. The answer that failed is good after all; it was paid for then.
 UPDATE requests SET state = 'succeeded', reason = NULL WHERE run_no = ? AND seq = ? AND state = 'failed';
 
+-- name: add_succeeded
+UPDATE batches SET succeeded = succeeded + :n WHERE batch_no = :batch_no;
+
 -- name: tally_failed
 SELECT reason, count(*) AS n FROM requests
 WHERE run_no = :run_no AND state = 'failed' AND file_no IS NOT NULL
@@ -141,6 +144,7 @@ WHERE run_no = :run_no AND seq BETWEEN :first AND :last AND state = 'succeeded' 
 
 -- name: list_failures
 SELECT q.seq, q.key, q.reason, q.attempts, q.answer_file_no, q.answer_offset, q.answer_length,
+       q.batch_no, q.spent_input, q.spent_output, q.spent_pusd,
        (SELECT a.message FROM attempts a WHERE a.run_no = q.run_no AND a.seq = q.seq
         ORDER BY a.number DESC LIMIT 1) AS message
 FROM requests q WHERE q.run_no = :run_no AND q.state = 'failed' AND q.seq > :after
