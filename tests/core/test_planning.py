@@ -16,6 +16,7 @@ from nightmail.core.planning import (
     Item,
     Slice,
     batch_limits,
+    calibrated,
     split,
     waves,
 )
@@ -142,3 +143,10 @@ def test_waves_are_enough_and_not_more_than_the_batches(
     assert count <= len(tokens)
     assert count * int(quota * HEADROOM) >= sum(tokens)
     assert slots is None or count * slots >= len(tokens)
+
+
+def test_counts_are_corrected_by_what_was_billed_within_bounds() -> None:
+    assert calibrated(100, counted=0, billed=0) == 100
+    assert calibrated(100, counted=1_000, billed=1_100) == 111
+    assert calibrated(100, counted=1_000, billed=1) == 100
+    assert calibrated(100, counted=1, billed=1_000) == 1_000

@@ -47,7 +47,8 @@ IN_FLIGHT_STATES = (BatchState.SUBMITTING, BatchState.DOUBTFUL, BatchState.IN_PR
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch as the store has it. `reserved_pusd` is what it will probably cost. The sums are filled
+    """A batch as the store has it. `tokens` is our count, `reserved_tokens` the same
+    calibrated by what was billed so far, `reserved_pusd` what it will probably cost. The sums are filled
     when it is settled: how many answers came, what the provider billed for them, what synchronous calls
     would have cost, and what of it bought no accepted output; None where a price is unknown."""
 
@@ -82,6 +83,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     error_message: str | None = None
     error_line: int | None = None
     error_limit: int | None = None
+    reserved_tokens: int | None = None
     reserved_pusd: int | None = None
     answers: int = 0
     submitted_at: datetime | None = None

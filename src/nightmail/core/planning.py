@@ -6,6 +6,7 @@ holds one model and one endpoint; whoever calls passes the requests of one such 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from nightmail.core.limits import Limits
 
 # Share of a model's queue that we use: the provider counts its own way, and the count is not shown.
 HEADROOM = 0.95
+MOST_OFF = 10.0
 # A queue filled by several batches drains and refills bit by bit; one batch of the queue's size would
 # leave it empty while that batch is worked off. What does not fit is less than one batch: with sixteen,
 # and the headroom, at least 85 % of the queue is in use while work waits.
@@ -74,6 +76,15 @@ def split(items: Iterable[Item], limits: Limits) -> Iterator[Slice]:
         inputs += item.inputs
     if chosen:
         yield Slice(chosen, tokens, size, inputs)
+
+
+def calibrated(tokens: int, *, counted: int, billed: int) -> int:
+    """Our count, corrected by how the requests of this run that came back were billed. Never downwards,
+    since a limit that holds by our own count holds; and not without bound, since a server that bills
+    nonsense must not stop the run."""
+    if not counted or not billed:
+        return tokens
+    return math.ceil(tokens * min(MOST_OFF, max(1.0, billed / counted)))
 
 
 def waves(batch_tokens: Iterable[int], limits: Limits) -> int:

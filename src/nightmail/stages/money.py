@@ -9,7 +9,7 @@ import msgspec
 from nightmail.core.batch import Batch
 from nightmail.core.budget import affordable_tokens, answer_guess, reservation
 from nightmail.core.limits import Limits
-from nightmail.core.planning import Item
+from nightmail.core.planning import Item, calibrated
 from nightmail.core.pricing import parse_usd, price_of
 from nightmail.core.request import Endpoint
 from nightmail.core.run import Run, RunSpec
@@ -49,6 +49,7 @@ async def admission(ports: Ports, run: Run, batch: Batch, limits: Limits) -> Adm
     )
     return Admission(
         limits=limits,
+        tokens=calibrated(batch.tokens, counted=run.counted_tokens, billed=run.billed_tokens),
         priority=run.spec.priority,
         reserve_pusd=None
         if price is None

@@ -51,13 +51,13 @@ def _hold(tx: Transaction, batch: Batch, admission: Admission, now: datetime) ->
         enqueued,
         active_batches=active["n"],
         creates_this_hour=creates["n"],
-        tokens=batch.tokens,
+        tokens=admission.tokens,
         requests=batch.requests,
         now=now,
     )
     if hold is not None:
         return hold
-    scarce = is_scarce(admission.limits, learned, enqueued, batch.tokens, now)
+    scarce = is_scarce(admission.limits, learned, enqueued, admission.tokens, now)
     return None if _has_turn(tx, batch, admission, now, scarce=scarce) else Hold.TURN
 
 

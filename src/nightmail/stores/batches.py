@@ -54,6 +54,7 @@ class SqliteBatches:
                 attempt=batch.attempt + 1,
                 submitted_at=now,
                 due_at=None,
+                reserved_tokens=admission.tokens,
                 reserved_pusd=admission.reserve_pusd,
             )
 

@@ -176,6 +176,7 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
     """What must hold for a batch to be submitted. Money in pico-USD; None: unknown, or no ceiling."""
 
     limits: Limits
+    tokens: int  # what the batch will count for in the model's queue
     priority: int = 0
     reserve_pusd: int | None = None
     budget_pusd: int | None = None

@@ -143,7 +143,7 @@ async def _batches_take_requests_and_move_by_the_table(store: Store, lease: Leas
     start = BatchEvent.SUBMIT_STARTED
 
     async def claim(batch: Batch, limits: Limits, **money: int) -> Batch | Hold:
-        admission = Admission(limits=limits, **money)
+        admission = Admission(limits=limits, tokens=batch.tokens, **money)
         return await store.batches.claim_submit(lease, batch, admission, event=start, now=NOW)
 
     dear = await claim(first, Limits(), reserve_pusd=101, budget_pusd=100)

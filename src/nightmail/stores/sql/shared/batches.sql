@@ -20,7 +20,8 @@ ORDER BY batch_no;
 
 -- name: count_enqueued
 -- What the provider may hold for a model, by our books; unconfirmed is what it may still refuse.
-SELECT count(*) AS batches, coalesce(sum(tokens), 0) AS tokens, coalesce(sum(requests), 0) AS requests,
+SELECT count(*) AS batches, coalesce(sum(coalesce(reserved_tokens, tokens)), 0) AS tokens,
+       coalesce(sum(requests), 0) AS requests,
        coalesce(sum(phase IS NULL OR phase = 'validating'), 0) AS unconfirmed
 FROM batches
 WHERE account = :account AND model = :model AND state IN ('submitting', 'doubtful', 'in_progress')

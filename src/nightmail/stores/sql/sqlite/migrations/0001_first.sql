@@ -147,6 +147,7 @@ CREATE TABLE batches (
   error_message     TEXT,
   error_line        INTEGER,
   error_limit       INTEGER,
+  reserved_tokens   INTEGER,
   reserved_pusd     INTEGER,
   answers           INTEGER NOT NULL DEFAULT 0,
   created_at        TEXT NOT NULL,
