@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 WORKERS ?= 2
 ARGS ?=
 
-.PHONY: demo test check fmt bench docs clean
+.PHONY: demo test check fmt bench chaos docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/nightmail demo $(ARGS)
@@ -30,12 +30,16 @@ fmt: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/bench.py $(ARGS)
 
+# New nights begin for ten minutes; `make chaos ARGS="--minutes 60"` for an hour.
+chaos: $(READY)
+	$(BIN)/python -m chaos.rehearse --minutes 10 $(ARGS)
+
 docs: $(READY)
 	for script in scripts/docs_*.py; do $(BIN)/python $$script || exit 1; done
 	$(BIN)/python -m pytest tests/docs $(ARGS)
 
 clean:
-	rm -rf $(VENV) .nightmail .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .nightmail .chaos .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # Installed in place, so that a change of the code needs no new installation; a change of pyproject.toml does.
 $(INSTALLED): pyproject.toml

@@ -11,12 +11,18 @@ import msgspec
 import pytest
 
 from nightmail import config
+from nightmail.core.budget import LEARNED_MARGIN
 from nightmail.core.failure import Reason
 from nightmail.core.planning import HEADROOM
+from nightmail.core.quota import AGEING, FIRST_BLOCK, LONGEST_BLOCK, PROBE_PER_HOUR
 from nightmail.core.recovery import QUARANTINE
 from nightmail.core.retry import RetryPolicy
 from nightmail.core.throttle import FIRST
+from nightmail.stages.money import TOKENS_OF_FIELD, TOKENS_OF_TEXT
 from nightmail.stages.parts import META
+from nightmail.stages.plan import SYNC_PORTION
+from nightmail.stores.admission import ASKING
+from nightmail.worker.holds import ASK_AGAIN, ASK_MUCH_LATER
 from nightmail.worker.lease import RENEW_EVERY, TERM
 from tests.docs.pages import ROOT, steps_of
 
@@ -53,22 +59,44 @@ def test_the_example_of_the_settings_file_is_legal(tmp_path: Path) -> None:
     read = config.read(home=tmp_path, environment={})
     assert read.quotas == {"gpt-4o-mini": 2_000_000, "gpt-4.1": 900_000}
     assert read.base_url == "http://127.0.0.1:8000/v1"
+    assert read.daily_budget == "20"
 
 
 def test_the_numbers_that_the_pages_tell_are_the_code_s() -> None:
-    told = {
-        "README.md": f"{QUARANTINE.total_seconds():.0f} seconds",
-        "docs/how-to/resume-and-retry.md": f"least {QUARANTINE.total_seconds():.0f} seconds",
-        "docs/explanation/how-it-keeps-its-promises.md": f"used to {HEADROOM * 100:.0f} %",
-        "docs/decisions/0004-quota-is-derived.md": f"use {HEADROOM * 100:.0f} % of a quota",
-        "docs/decisions/0003-one-worker-per-run.md": (
-            f"every {RENEW_EVERY:.0f} seconds and over after {TERM.total_seconds():.0f}"
+    minutes = [f"{(FIRST_BLOCK * 2**n).total_seconds() / 60:.0f}" for n in range(4)]
+    longest = f"{LONGEST_BLOCK.total_seconds() / 60:.0f}"
+    promises = "docs/explanation/how-it-keeps-its-promises.md"
+    quota = "docs/decisions/0004-quota-is-derived.md"
+    happens = "docs/explanation/what-happens-when.md"
+    told = [
+        ("README.md", f"{QUARANTINE.total_seconds():.0f} seconds"),
+        ("docs/how-to/resume-and-retry.md", f"least {QUARANTINE.total_seconds():.0f} seconds"),
+        (promises, f"used to {HEADROOM * 100:.0f} %"),
+        (promises, f"answers {LEARNED_MARGIN} times as long"),
+        (promises, f"a guess ({TOKENS_OF_TEXT} tokens for a text, {TOKENS_OF_FIELD} for each field"),
+        (quota, f"use {HEADROOM * 100:.0f} % of a quota"),
+        (quota, f"{PROBE_PER_HOUR * 100:.0f} % more for each whole hour"),
+        (quota, f"for {', '.join(minutes)}, then {longest} minutes"),
+        (quota, f"not asked for {ASKING.total_seconds():.0f} seconds"),
+        (happens, f"| {HEADROOM * 100:.0f} % of that number"),
+        (happens, f"for {', '.join(minutes)}, then {longest} minutes"),
+        (happens, f"one more for each {AGEING.total_seconds() / 60:.0f} minutes"),
+        (
+            happens,
+            f"after {ASK_AGAIN.total_seconds():.0f} seconds ({ASK_MUCH_LATER.total_seconds():.0f} where",
         ),
-        "docs/how-to/sync-mode.md": f"begins with {FIRST:.0f} calls at a time",
-        "docs/explanation/what-happens-when.md": f"`--max-attempts` ({RetryPolicy().max_attempts})",
-    }
-    pages = {name: " ".join((ROOT / name).read_text(encoding="utf-8").split()) for name in told}
-    assert [name for name, words in told.items() if words not in pages[name]] == []
+        (happens, f"`--max-attempts` ({RetryPolicy().max_attempts})"),
+        ("docs/decisions/0003-one-worker-per-run.md", f"every {RENEW_EVERY:.0f} seconds and over after"),
+        ("docs/decisions/0003-one-worker-per-run.md", f"over after {TERM.total_seconds():.0f}"),
+        ("docs/how-to/sync-mode.md", f"begins with {FIRST:.0f} calls at a time"),
+        ("docs/how-to/sync-mode.md", f"portions of up to {SYNC_PORTION:,} calls"),
+    ]
+    lost = [
+        (name, words)
+        for name, words in told
+        if words not in " ".join((ROOT / name).read_text(encoding="utf-8").split())
+    ]
+    assert lost == []
 
 
 def test_every_reason_and_column_is_told() -> None:

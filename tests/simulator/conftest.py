@@ -95,6 +95,17 @@ def customer(simulator: SimulatorProcess) -> Iterator[Customer]:
 
 
 @pytest.fixture
+def broken(customer: Customer) -> Callable[..., Customer]:
+    """Set the plan of the shared simulator; the customer's fixture takes it back."""
+
+    def plan(**given: Any) -> Customer:
+        customer.simulator.post("/_simulator/faults", given)
+        return customer
+
+    return plan
+
+
+@pytest.fixture
 def own(tmp_path: Path) -> Iterator[Callable[..., Customer]]:
     """Start a simulator with options of one's own; it ends with the test."""
     import contextlib
@@ -105,6 +116,8 @@ def own(tmp_path: Path) -> Iterator[Callable[..., Customer]]:
             running = closing.enter_context(start(state=tmp_path / "state", options=options, **plan))
             found = Customer(running)
             closing.callback(found.api.close)
+            # An orderly end of so many takes longer than what they are asked.
+            closing.callback(running.kill)
             return found
 
         yield open_one

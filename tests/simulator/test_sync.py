@@ -171,16 +171,18 @@ def test_every_endpoint_has_batches(customer: Any, endpoint: str, body: dict[str
     assert row["response"]["body"] == at_once
 
 
-def test_calls_are_booked(own: Any) -> None:
-    customer = own()
-    used = customer.api.chat.completions.create(model="gpt-4o", messages=user()).usage
+def test_calls_are_booked(customer: Any) -> None:
+    def booked() -> dict[str, int]:
+        found = customer.simulator.get("/_simulator/books")["calls"].get("gpt-5-nano", {})
+        return {name: found.get(name, 0) for name in ("calls", "input_tokens", "output_tokens")}
 
-    assert customer.simulator.get("/_simulator/books")["calls"] == {
-        "gpt-4o": {
-            "calls": 1,
-            "input_tokens": used.prompt_tokens,
-            "output_tokens": used.completion_tokens,
-        }
+    before = booked()
+    used = customer.api.chat.completions.create(model="gpt-5-nano", messages=user()).usage
+
+    assert booked() == {
+        "calls": before["calls"] + 1,
+        "input_tokens": before["input_tokens"] + used.prompt_tokens,
+        "output_tokens": before["output_tokens"] + used.completion_tokens,
     }
 
 

@@ -48,7 +48,8 @@ IN_FLIGHT_STATES = (BatchState.SUBMITTING, BatchState.DOUBTFUL, BatchState.IN_PR
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """A batch as the store has it. `tokens` is our count, `reserved_tokens` the same
-    calibrated by what was billed so far, `reserved_pusd` what it will probably cost. The sums are filled
+    calibrated by what was billed so far, `reserved_pusd` what it will probably cost,
+    `billed_*` the tokens that the provider says it has billed. The sums are filled
     when it is settled: how many answers came, what the provider billed for them, what synchronous calls
     would have cost, and what of it bought no accepted output; None where a price is unknown."""
 
@@ -86,6 +87,9 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     reserved_tokens: int | None = None
     reserved_pusd: int | None = None
     answers: int = 0
+    billed_input: int | None = None
+    billed_output: int | None = None
+    billed_cached: int | None = None
     submitted_at: datetime | None = None
     ended_at: datetime | None = None
     ingested_at: datetime | None = None

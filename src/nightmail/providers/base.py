@@ -18,6 +18,7 @@ from nightmail.core.batch import Phase
 from nightmail.core.limits import Limits
 from nightmail.core.request import Endpoint
 from nightmail.core.result import Result
+from nightmail.core.usage import Usage
 
 
 class BatchError(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +60,7 @@ class RemoteBatch(msgspec.Struct, frozen=True, kw_only=True):
     completed: int | None = None
     failed: int | None = None
     errors: tuple[BatchError, ...] = ()
+    usage: Usage | None = None  # what the provider says it has billed for the whole batch
     metadata: Mapping[str, str] = {}
     created_at: datetime | None = None
     raw: msgspec.Raw = msgspec.Raw(b"{}")

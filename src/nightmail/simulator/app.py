@@ -54,6 +54,8 @@ def create_app(settings: Settings) -> Starlette:
 def _routes() -> list[Route]:
     answers = sync.Answers()
     table: list[tuple[str, str, str, Answering]] = [
+        # First, because routes are tried in order and these are called most.
+        *(("POST", endpoint.value, "sync", answers.route(endpoint)) for endpoint in Endpoint),
         ("POST", "/v1/files", "upload", files.upload),
         ("GET", "/v1/files", "files", files.list_all),
         ("GET", "/v1/files/{file_id}", "file", files.show),
@@ -65,11 +67,11 @@ def _routes() -> list[Route]:
         ("POST", "/v1/batches/{batch_id}/cancel", "cancel", batches.cancel),
         ("GET", "/v1/models", "models", sync.list_models),
         ("GET", "/v1/models/{model:path}", "models", sync.show_model),
-        *(("POST", endpoint.value, "sync", answers.route(endpoint)) for endpoint in Endpoint),
     ]
     own: list[tuple[str, str, str, Answering]] = [
         ("GET", "/_simulator/books", "control", control.show_books),
         ("GET", "/_simulator/books/requests", "control", control.show_billed),
+        ("GET", "/_simulator/books/levels", "control", control.show_levels),
         ("GET", "/_simulator/state", "control", control.show_state),
         ("POST", "/_simulator/faults", "control", control.replace_faults),
         ("POST", "/_simulator/clock", "control", control.advance_clock),

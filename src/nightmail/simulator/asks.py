@@ -9,6 +9,7 @@ words for what is wrong with it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -42,7 +43,7 @@ class Recipe:
         self.refusal: Refusal | None = None
         if form.schema is not None:
             try:
-                self.make = schemas.compiled(form.schema)
+                self.make = _compiled(msgspec.json.encode(form.schema))
             except (ValueError, TypeError, AttributeError) as error:
                 self.refusal = Refusal(
                     400,
@@ -52,11 +53,17 @@ class Recipe:
                 )
 
 
+@lru_cache(maxsize=256)
+def _compiled(schema: bytes) -> Callable[[Material], Any]:
+    return schemas.compiled(msgspec.json.decode(schema))
+
+
 class Ask:
     """One request as the model sees it. `texts` holds the inputs where an endpoint takes several."""
 
     __slots__ = (
-        "base64", "cap", "choices", "dimensions", "generates", "recipe", "refusal", "text", "texts", "tokens",
+        "base64", "cap", "choices", "dimensions", "generates", "recipe", "refusal", "text", "texts", "tier",
+        "tokens",
     )  # fmt: skip
 
     def __init__(self, recipe: Recipe, text: str, tokens: int, cap: int | None = None) -> None:
@@ -69,6 +76,7 @@ class Ask:
         self.generates = True
         self.dimensions: int | None = None
         self.base64 = False
+        self.tier = "default"
         self.refusal = recipe.refusal
         if tokens > recipe.window or (cap is not None and cap > recipe.max_output):
             self.refusal = recipe.refusal or _over_limits(recipe.model, tokens, cap)
@@ -93,6 +101,7 @@ class _Chat(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     temperature: float | None = None
     top_p: float | None = None
     seed: int | None = None
+    service_tier: str | None = None
 
 
 class _Responses(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -103,6 +112,7 @@ class _Responses(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     max_output_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
+    service_tier: str | None = None
 
 
 class Reader:
@@ -139,13 +149,18 @@ class Reader:
             key = (body.model, bytes(body.text), body.instructions)
         if body.temperature is not None or body.top_p is not None:
             key = (*key, body.temperature, body.top_p)
+        if body.service_tier not in (None, "flex"):
+            return None
         recipe = self._recipes.get(key)
         if recipe is None:
             recipe = self._recipe_of(msgspec.to_builtins(_without_text(body)))
             if len(self._recipes) >= _MAX_RECIPES:
                 self._recipes.clear()
             self._recipes[key] = recipe
-        return Ask(recipe, text, recipe.fixed + recipe.count(text) if tokens is None else tokens, cap)
+        ask = Ask(recipe, text, recipe.fixed + recipe.count(text) if tokens is None else tokens, cap)
+        if body.service_tier is not None:
+            ask.tier = body.service_tier
+        return ask
 
     def _recipe_of(self, body: dict[str, Any]) -> Recipe:
         ask = self.whole(body)
@@ -175,6 +190,7 @@ class Reader:
         ask.generates = self.endpoint not in (Endpoint.EMBEDDINGS, Endpoint.MODERATIONS)
         ask.choices = body.get("n") or 1
         ask.dimensions = body.get("dimensions")
+        ask.tier = "flex" if body.get("service_tier") == "flex" else "default"
         ask.base64 = body.get("encoding_format") == "base64"
         return ask
 

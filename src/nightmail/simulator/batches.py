@@ -11,8 +11,10 @@ from starlette.responses import Response
 
 from nightmail.core.request import Endpoint
 from nightmail.simulator import files
-from nightmail.simulator.calls import answer_json, hang_up, integer, json_body, server_error
+from nightmail.simulator.breaking import hang_up, waiting
+from nightmail.simulator.calls import answer_json, integer, json_body
 from nightmail.simulator.faults import BATCH
+from nightmail.simulator.inspection import queue_full
 from nightmail.simulator.lifecycle import WINDOW
 from nightmail.simulator.parts import Parts
 from nightmail.simulator.records import Batch
@@ -49,21 +51,39 @@ async def create(request: Request, parts: Parts) -> Response:
         metadata=metadata,
         output_expires_seconds=expiry["seconds"] if expiry else None,
     )
-    number = parts.state.next_batch_number()
     model = _first_model(parts.state.path(batch.input_file_id))
-    where: dict[str, Any] = {"model": model, "endpoint": batch.endpoint, "batch": number}
+    where: dict[str, Any] = {
+        "model": model, "endpoint": batch.endpoint, "batch": parts.state.next_batch_number(), "now": now,
+    }  # fmt: skip
     for kind in BATCH:
         if (fault := parts.struck.find(kind, **where)) is not None:
             batch.faults[kind] = fault
+    _refuse_at_once(batch, model or "", parts)
+    batch.foresee(now)
     lost = parts.struck.find("create_lost", **where)
     parts.keep_counts()
     parts.state.add_batch(batch)
     parts.lifecycle.begin(batch)
     if lost is not None:
         await hang_up(request)
-    if (broken := getattr(request.state, "accepted_5xx", None)) is not None:
-        raise server_error(broken.status or 500, broken.message)
     return answer_json(batch.shown(parts.settings.dialect))
+
+
+def _refuse_at_once(batch: Batch, model: str, parts: Parts) -> None:
+    """Some accounts are told of a full queue by the call itself (facts E.7): a tenant with a `status`."""
+    tenant = batch.faults.get("other_tenant")
+    if tenant is None or tenant.status is None:
+        return
+    parts.struck.strikes["other_tenant"] += 1
+    parts.keep_counts()
+    full = queue_full(parts.settings, model)
+    raise Refusal(
+        tenant.status,
+        tenant.message or full["message"],
+        type="invalid_request_error" if tenant.status == 400 else "requests",
+        code=tenant.code or full["code"],
+        headers=waiting(1.0) if tenant.status == 429 else None,
+    )
 
 
 def _check(body: dict[str, Any]) -> None:
@@ -133,7 +153,7 @@ def _check_file(file_id: str, parts: Parts) -> None:
             400, f"Invalid file purpose '{file.purpose}': the input file of a batch has the purpose 'batch'.",
             param="input_file_id", code="invalid_value",
         )  # fmt: skip
-    hidden = parts.struck.find("file_not_visible")
+    hidden = parts.struck.find("file_not_visible", now=parts.clock.now())
     if hidden is not None:
         parts.keep_counts()
         if hidden.seconds is None or parts.clock.now() < file.created_at + hidden.seconds:
@@ -154,7 +174,7 @@ def _first_model(path: Path) -> str | None:
 def _found(request: Request, parts: Parts) -> Batch:
     batch_id = request.path_params["batch_id"]
     batch = parts.state.batch(batch_id)
-    if batch is None:
+    if batch is None or batch.vanished(parts.clock.now()):
         raise Refusal(404, f"No batch found with id '{batch_id}'.", param="batch_id")
     return batch
 
@@ -173,14 +193,28 @@ async def list_all(request: Request, parts: Parts) -> Response:
     """GET /batches, newest first"""
     if "list" in parts.settings.dialect.without:
         raise Refusal(404, "Invalid URL (GET /v1/batches)")
-    page, more = parts.state.list_batches(
-        limit=integer(request, "limit", 20, 1, 100), after=request.query_params.get("after")
-    )
-    shown = [parts.lifecycle.progress(batch).shown(parts.settings.dialect) for batch in page]
+    limit = integer(request, "limit", 20, 1, 100)
+    after, more = request.query_params.get("after"), True
+    shown: list[dict[str, Any]] = []
+    while more and len(shown) < limit:  # a page is full although some batches cannot be seen
+        page, more = parts.state.list_batches(limit=limit - len(shown), after=after)
+        for batch in page:
+            after = batch.id
+            if not _unlisted(batch, parts):
+                shown.append(parts.lifecycle.progress(batch).shown(parts.settings.dialect))
     ends = (shown[0]["id"], shown[-1]["id"]) if shown else (None, None)
     return answer_json(
         {"object": "list", "data": shown, "first_id": ends[0], "last_id": ends[1], "has_more": more}
     )
+
+
+def _unlisted(batch: Batch, parts: Parts) -> bool:
+    now = parts.clock.now()
+    if batch.hidden_lists > 0:
+        batch.hidden_lists -= 1
+        parts.state.save_batch(batch)
+        return True
+    return batch.vanished(now) or now < batch.unlisted_until
 
 
 async def cancel(request: Request, parts: Parts) -> Response:

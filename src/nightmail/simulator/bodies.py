@@ -78,6 +78,7 @@ _CAPS = {
     Endpoint.COMPLETIONS: ("max_tokens",),
 }
 _DEFAULT_COMPLETION_CAP = 16
+_TIERS = (None, "auto", "default", "flex", "scale", "priority", "fast")
 _MAX_EMBEDDING_INPUTS = 2_048
 
 
@@ -107,6 +108,9 @@ def check(endpoint: Endpoint, body: dict[str, Any], model: Model) -> None:
                 param=name,
                 code="integer_below_min_value",
             )
+    if body.get("service_tier") not in _TIERS:
+        supported = ", ".join(f"'{tier}'" for tier in _TIERS if tier)
+        raise wrong_value("service_tier", body["service_tier"], supported)
     _check_reasoning(endpoint, body, model)
     if endpoint is Endpoint.CHAT:
         _check_messages(body["messages"])

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from nightmail.errors import ConfigError
-from nightmail.simulator.books import billed, books
+from nightmail.simulator.books import billed, books, levels
 from nightmail.simulator.calls import answer_json, integer, json_body
 from nightmail.simulator.faults import plan_from
 from nightmail.simulator.parts import Parts
@@ -15,12 +15,17 @@ from nightmail.simulator.refusal import Refusal, wrong_type
 
 async def show_books(request: Request, parts: Parts) -> Response:
     """GET /_simulator/books"""
-    return answer_json(books(parts.state))
+    return answer_json(books(parts.state, parts.settings.quotas))
 
 
 async def show_billed(request: Request, parts: Parts) -> Response:
     """GET /_simulator/books/requests?above=n: `custom_id`s billed more than n times, with how often"""
     return answer_json(billed(parts.state, integer(request, "above", 0, 0, 1_000_000)))
+
+
+async def show_levels(request: Request, parts: Parts) -> Response:
+    """GET /_simulator/books/levels?model=m: [time, tokens enqueued from then on], oldest first"""
+    return answer_json(levels(parts.state, request.query_params.get("model", "")))
 
 
 async def replace_faults(request: Request, parts: Parts) -> Response:

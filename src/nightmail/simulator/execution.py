@@ -18,6 +18,7 @@ from nightmail.simulator.answers import Answer, Given, answer
 from nightmail.simulator.asks import Ask
 from nightmail.simulator.dialect import Dialect
 from nightmail.simulator.faults import Fault, Plan, RequestFaults
+from nightmail.simulator.ledger import Lost
 from nightmail.simulator.replies import body_of
 from nightmail.simulator.spoiling import REFUSED, Failure, line_failure, spoil
 from nightmail.simulator.validation import Inspected, Inspecting, LineReader, Piece
@@ -57,6 +58,8 @@ class Answered(msgspec.Struct, kw_only=True):
     input_tokens: int = 0
     output_tokens: int = 0
     failed_ids: list[str] = []
+    struck: dict[str, int] = {}  # request faults, by kind
+    lost: Lost = msgspec.field(default_factory=Lost)
     unanswered_ids: list[tuple[bytes, str]] = []  # only of upstream work: lines still to be written
 
 
@@ -118,12 +121,17 @@ class _Answering:
         if self._faults:
             struck = self._faults.on(custom_id, attempt, job.first + index + 1)
         failure = line_failure(struck) if struck else None
-        if failure is None and ask.refusal is not None:
+        if failure is not None:
+            self._count("line_error")
+        elif ask.refusal is not None:
             refused = ask.refusal
             failure = Failure(refused.status, refused.body(), "", "")
         if failure is not None:
             self._fail(name, custom_id, failure)
             return
+        if struck:
+            for kind in struck:
+                self._count(kind)
         if struck and "refusal" in struck:
             made = Answer("", ask.recipe.count(REFUSED), "stop", struck["refusal"].message or REFUSED)
         else:
@@ -137,6 +145,11 @@ class _Answering:
         self._output.append(self._success(name, orjson.dumps(custom_id), body))
         if struck:
             self._misdeliver(struck, custom_id, name, body)
+            if "missing_lines" in struck and "duplicate_lines" not in struck:
+                result.lost.add(1, ask.tokens, made.tokens * ask.choices)
+
+    def _count(self, kind: str) -> None:
+        self._result.struck[kind] = self._result.struck.get(kind, 0) + 1
 
     def _fail(self, name: bytes, custom_id: str, failure: Failure) -> None:
         dialect, line_id, quoted = self._job.dialect, b"batch_req_" + name, orjson.dumps(custom_id)

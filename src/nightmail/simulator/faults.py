@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,16 +21,18 @@ from nightmail.errors import ConfigError
 
 CALL = frozenset(
     {
-        "create_lost",
-        "create_5xx",
-        "rate_limited",
-        "upload_5xx",
-        "file_not_visible",
-        "slow",
-        "truncated_download",
+        "create_lost", "create_5xx", "rate_limited", "upload_5xx", "file_not_visible", "slow",
+        "truncated_download", "server_error", "dropped", "late", "bad_key", "cancel_refused", "upload_short",
+        "flex_unavailable",
     }
-)
-BATCH = frozenset({"batch_fails", "expire", "lying_counts", "empty_string_ids", "ids_late", "stuck"})
+)  # fmt: skip
+BATCH = frozenset(
+    {
+        "batch_fails", "expire", "lying_counts", "empty_string_ids", "ids_late", "stuck", "list_lags",
+        "batch_vanishes", "file_gone", "files_late", "cancelled_unasked", "rows_thrown_away",
+        "half_last_line", "poison", "other_tenant",
+    }
+)  # fmt: skip
 REQUEST = frozenset(
     {
         "missing_lines", "duplicate_lines", "unknown_lines", "malformed_output", "truncated_output",
@@ -37,6 +40,10 @@ REQUEST = frozenset(
     }
 )  # fmt: skip
 KINDS = CALL | BATCH | REQUEST
+# With `seconds`, these strike everything from their first strike until that much time has passed.
+_SPELLS = frozenset({"bad_key", "other_tenant"})
+# Chosen when a batch is created; that they struck is known only where they come to bear.
+_SEEN_LATER = frozenset({"poison", "other_tenant"})
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -63,6 +70,9 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     seconds: float | None = None
     share: float | None = None
     times: int | None = None
+    tokens: int | None = None
+    marker: str | None = None
+    named: bool = False
     accepted: bool = False
 
 
@@ -149,6 +159,8 @@ def _check(number: int, fault: Fault) -> None:
         raise ConfigError(f"{where}: repeat is a number, 'always' or 'afresh', not {fault.repeat!r}")
     if fault.share is not None and not 0 <= fault.share <= 1:
         raise ConfigError(f"{where}: share {fault.share} is not between 0 and 1")
+    if fault.kind == "poison" and not fault.marker:
+        raise ConfigError(f"{where}: `marker` is the text that makes a batch fail")
 
 
 def chance(seed: int, *parts: object) -> float:
@@ -158,17 +170,28 @@ def chance(seed: int, *parts: object) -> float:
 
 
 class Struck:
-    """Decides call and batch faults. `counts[n]` is how many opportunities entry n has had."""
+    """Decides call and batch faults.
 
-    def __init__(self, plan: Plan, seed: int, counts: Mapping[str, int] | None = None) -> None:
+    `counts[n]` is how many opportunities entry n has had, `counts["n until"]` when its spell ends;
+    `strikes` gathers how often each kind struck until somebody books it; `kept` are the counts that
+    were last written down.
+    """
+
+    def __init__(self, plan: Plan, seed: int, counts: Mapping[str, float] | None = None) -> None:
         self.plan = plan
         self.seed = plan.seed if plan.seed is not None else seed
         self.counts = dict(counts or {})
+        self.kept = dict(self.counts)
+        self.strikes: Counter[str] = Counter()
+        self._entries: dict[str, list[tuple[int, Fault]]] = {}
+        for number, fault in enumerate(plan.faults):
+            self._entries.setdefault(fault.kind, []).append((number, fault))
 
     def find(
         self,
         kind: str,
         *,
+        now: float,
         route: str | None = None,
         model: str | None = None,
         endpoint: str | None = None,
@@ -176,15 +199,24 @@ class Struck:
     ) -> Fault | None:
         """The first entry of this kind that strikes; every entry that could have counts the opportunity."""
         found = None
-        for number, fault in enumerate(self.plan.faults):
-            if fault.kind != kind or not _selected(fault, model, endpoint, batch):
-                continue
-            if fault.route not in (None, "any", route):
+        for number, fault in self._entries.get(kind, ()):
+            if not _selected(fault, model, endpoint, batch) or fault.route not in (None, "any", route):
                 continue
             count = self.counts[str(number)] = self.counts.get(str(number), 0) + 1
-            if found is None and _strikes(fault, count, chance(self.seed, number, count)):
+            thrown = chance(self.seed, number, count) if fault.probability is not None else 0.0
+            strikes = _strikes(fault, count, thrown)
+            if kind in _SPELLS and fault.seconds is not None:
+                strikes = self._spell(f"{number} until", fault.seconds, strikes, now)
+            if found is None and strikes:
                 found = fault
+        if found is not None and kind not in _SEEN_LATER:
+            self.strikes[kind] += 1
         return found
+
+    def _spell(self, name: str, seconds: float, begins: bool, now: float) -> bool:
+        if name not in self.counts and begins:
+            self.counts[name] = now + seconds
+        return now < self.counts.get(name, 0)
 
 
 class RequestFaults:
@@ -225,7 +257,7 @@ def _selected(fault: Fault, model: str | None, endpoint: str | None, batch: int 
     )
 
 
-def _strikes(fault: Fault, count: int, thrown: float) -> bool:
+def _strikes(fault: Fault, count: float, thrown: float) -> bool:
     if fault.probability is not None:
         return thrown < fault.probability
     if fault.first is not None:

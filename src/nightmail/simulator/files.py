@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from nightmail.simulator.calls import answer_json, hang_up, integer
+from nightmail.simulator.breaking import hang_up
+from nightmail.simulator.calls import answer_json, integer
 from nightmail.simulator.multipart import read_upload
 from nightmail.simulator.parts import Parts
 from nightmail.simulator.records import File
@@ -31,6 +33,12 @@ async def upload(request: Request, parts: Parts) -> Response:
             max(_MAX_BYTES, parts.settings.max_batch_bytes),
         )  # fmt: skip
         file = _file_of(form.fields, form.filename, form.size, parts)
+        fault = parts.struck.find("upload_short", now=parts.clock.now())
+        if fault is not None:
+            parts.keep_counts()
+            file.bytes = int(file.bytes * (0.5 if fault.share is None else fault.share))
+            if fault.code != "count":
+                os.truncate(coming, file.bytes)
         coming.rename(parts.state.path(file.id))
     finally:
         coming.unlink(missing_ok=True)
@@ -94,6 +102,23 @@ def found(parts: Parts, file_id: str) -> File:
     return file
 
 
+def _readable(parts: Parts, file_id: str) -> File:
+    """The file, unless a fault hides the output of its batch. Raises `Refusal`."""
+    file = found(parts, file_id)
+    batch = parts.state.batch(file.batch) if file.batch is not None else None
+    if batch is None:
+        return file
+    fault = batch.faults.get("file_gone") or batch.faults.get("files_late")
+    hidden = "file_gone" in batch.faults or parts.clock.now() < batch.files_hidden_until
+    if batch.hidden_reads > 0:
+        batch.hidden_reads -= 1
+        parts.state.save_batch(batch)
+        hidden = True
+    if fault is not None and hidden:
+        raise Refusal(fault.status or 404, f"No such File object: {file_id}", param="id")
+    return file
+
+
 async def list_all(request: Request, parts: Parts) -> Response:
     """GET /files"""
     order = request.query_params.get("order", "desc")
@@ -115,16 +140,19 @@ async def list_all(request: Request, parts: Parts) -> Response:
 
 async def show(request: Request, parts: Parts) -> Response:
     """GET /files/{id}"""
-    return answer_json(found(parts, request.path_params["file_id"]).shown())
+    return answer_json(_readable(parts, request.path_params["file_id"]).shown())
 
 
 async def content(request: Request, parts: Parts) -> Response:
     """GET /files/{id}/content"""
-    file = found(parts, request.path_params["file_id"])
+    file = _readable(parts, request.path_params["file_id"])
     path = parts.state.path(file.id)
-    fault = parts.struck.find("truncated_download") if file.purpose == "batch_output" else None
+    fault = None
+    if file.purpose == "batch_output":
+        fault = parts.struck.find("truncated_download", now=parts.clock.now())
     parts.keep_counts()
-    size = file.bytes if fault is None else int(file.bytes * (0.5 if fault.share is None else fault.share))
+    whole = path.stat().st_size
+    size = whole if fault is None else int(whole * (0.5 if fault.share is None else fault.share))
     # `code = "short"` is a server that lost the end itself: a shorter file, told as if it were whole.
     short = fault is not None and fault.code == "short"
     lost = fault is not None and not short
@@ -132,7 +160,7 @@ async def content(request: Request, parts: Parts) -> Response:
         _bytes_of(path, size, request if lost else None),
         media_type="application/octet-stream",
         headers={
-            "content-length": str(size if short else file.bytes),
+            "content-length": str(size if short else whole),
             "content-disposition": f'attachment; filename="{_ascii(file.filename)}"',
         },
     )

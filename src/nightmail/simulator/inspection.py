@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import orjson
 
 from nightmail.core.request import Endpoint
 from nightmail.simulator.catalogue import queue_of
@@ -20,6 +22,8 @@ PIECE_BYTES = 4 << 20
 LARGE_BYTES = 1 << 20
 # Batch FAQ (help.openai.com 9197833): requests, not tokens, are what an embedding model's queue holds.
 MAX_ENQUEUED_EMBEDDINGS = 1_000_000
+# Said where no quota is set: gpt-4o-mini's in the lowest tier (facts A.7).
+LOWEST_TIER_LIMIT = 2_000_000
 
 
 class Inspection(msgspec.Struct, kw_only=True):
@@ -141,17 +145,38 @@ def over_quota(
     enqueued: tuple[int, int],
 ) -> dict[str, Any] | None:
     """The error of a batch that does not fit into its model's queue beside what is `enqueued`, or None."""
-    limit = settings.quotas.get(queue_of(model), settings.quotas.get(model))
+    limit = _limit(settings, model)
     if limit is not None and enqueued[0] + tokens > limit:
-        return error(
-            "token_limit_exceeded",
-            f"Enqueued token limit reached for {model} in organization org-simulated. Limit: {limit:,} "
-            "enqueued tokens. Please try again once some in_progress batches have been completed.",
-        )
+        return queue_full(settings, model)
     if endpoint is Endpoint.EMBEDDINGS and enqueued[1] + requests > MAX_ENQUEUED_EMBEDDINGS:
         return error(
             "token_limit_exceeded",
             f"Enqueued request limit reached for {model} in organization org-simulated. Limit: "
             f"{MAX_ENQUEUED_EMBEDDINGS:,} enqueued requests.",
         )
+    return None
+
+
+def queue_full(settings: Settings, model: str) -> dict[str, Any]:
+    """The error that says that no more tokens can be enqueued for a model."""
+    limit = _limit(settings, model) or LOWEST_TIER_LIMIT
+    return error(
+        "token_limit_exceeded",
+        f"Enqueued token limit reached for {model} in organization org-simulated. Limit: {limit:,} "
+        "enqueued tokens. Please try again once some in_progress batches have been completed.",
+    )
+
+
+def _limit(settings: Settings, model: str) -> int | None:
+    return settings.quotas.get(queue_of(model), settings.quotas.get(model))
+
+
+def poisoned_line(path: Path, marker: str) -> int | None:
+    """The number of the first line that holds the text, as it is or as JSON escapes it."""
+    quoted = orjson.dumps(marker)[1:-1]
+    escaped = json.dumps(marker).encode()[1:-1]
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if quoted in line or escaped in line:
+                return number
     return None

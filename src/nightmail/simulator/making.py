@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
-from pathlib import Path
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -17,14 +17,14 @@ from nightmail.simulator.books import Attempts
 from nightmail.simulator.execution import Answered, Job, execute
 from nightmail.simulator.faults import Plan, RequestFaults
 from nightmail.simulator.inspection import Inspection, look_through
+from nightmail.simulator.joining import halve_last_line, joined
+from nightmail.simulator.ledger import Lost
 from nightmail.simulator.pool import Pool
 from nightmail.simulator.records import Batch, File
 from nightmail.simulator.settings import Settings
 from nightmail.simulator.state import State
 from nightmail.simulator.upstream import Upstream
 from nightmail.simulator.validation import Piece
-
-_COPY_BYTES = 4 << 20
 
 
 class Written(msgspec.Struct, kw_only=True):
@@ -39,6 +39,8 @@ class Written(msgspec.Struct, kw_only=True):
     files: list[File]
     billed_ids: list[str]
     failed_ids: list[str]
+    lost: Lost
+    struck: Counter[str]
 
 
 class Making:
@@ -182,8 +184,11 @@ class Making:
             attempts=self._attempts.before(inspected.custom_ids) if asked else None,
         )
 
-    async def finish(self, done: int, ending: tuple[str, str], now: int) -> Written:
-        """Write the files of a batch of which the first `done` lines were answered."""
+    async def finish(self, done: int, ending: tuple[str, str], now: int, *, whole: bool) -> Written:
+        """Write the files of a batch of which the first `done` lines were answered.
+
+        `whole`: it came to its own end, nothing is thrown away.
+        """
         needs = {
             number: 0 if self._upstream is not None else self._need(number, done)
             for number in range(len(self._found.pieces))
@@ -198,7 +203,7 @@ class Making:
         for (number, need), answered in zip(needs.items(), answers, strict=True):
             self._made[number] = (need, answered)
         self._write_unanswered(ending)
-        return await self._joined(now)
+        return await self._joined(now, whole)
 
     def _is_made(self, number: int, done: int) -> bool:
         # A piece that the end of the batch runs through is made again: its further lines are unanswered then.
@@ -217,12 +222,13 @@ class Making:
                     file.write(self._settings.dialect.unanswered_line(line_id, quoted, *ending))
             answered.error_lines += len(answered.unanswered_ids)
 
-    async def _joined(self, now: int) -> Written:
+    async def _joined(self, now: int, whole: bool) -> Written:
         answers = [answered for _, answered in self._made.values()]
         order = list(range(len(self._found.pieces)))
         random.Random(f"{self._settings.seed}/{self._batch.number}").shuffle(order)
         output = errors = None
-        if any(one.output_lines for one in answers):
+        kept = whole or "rows_thrown_away" not in self._batch.faults
+        if kept and any(one.output_lines for one in answers):
             output = await self._join(order, "out", "output", now)
         if any(one.error_lines for one in answers) or self._settings.dialect.strings:
             errors = await self._join(order, "err", "error", now)
@@ -237,7 +243,26 @@ class Making:
             files=[file for file in (output, errors) if file is not None],
             billed_ids=billed,
             failed_ids=failed,
+            lost=await self._lost(answers, output),
+            struck=sum((Counter(one.struck) for one in answers), Counter()),
         )
+
+    async def _lost(self, answers: list[Answered], output: File | None) -> Lost:
+        """What is billed and in no file, or in one nobody gets; cuts the last line if a fault says so."""
+        lost, faults = Lost(), self._batch.faults
+        # A file's time is in whole seconds.
+        if output is None or "file_gone" in faults or self._batch.vanished(output.created_at + 1):
+            for one in answers:
+                lost.add(one.completed, one.input_tokens, one.output_tokens)
+            return lost
+        for one in answers:
+            lost.add(one.lost.requests, one.lost.input_tokens, one.lost.output_tokens)
+        if "half_last_line" in faults:
+            cut = await asyncio.to_thread(halve_last_line, self._state.path(output.id))
+            output.bytes -= cut.bytes
+            if not cut.elsewhere:
+                lost.add(1, cut.input_tokens, cut.output_tokens)
+        return lost
 
     def _ids(self) -> tuple[list[str], list[str]]:
         billed: list[str] = []
@@ -258,15 +283,8 @@ class Making:
             bytes=0,
             created_at=now,
             expires_at=now + (self._batch.output_expires_seconds or 30 * 86_400),
+            batch=self._batch.id,
         )
         parts = [self._folder / f"{number}.{ending}" for number in order]
-        file.bytes = await asyncio.to_thread(_copied, parts, self._state.path(file.id))
+        file.bytes = await asyncio.to_thread(joined, parts, self._state.path(file.id))
         return file
-
-
-def _copied(parts: list[Path], target: Path) -> int:
-    with target.open("wb") as whole:
-        for part in parts:
-            with part.open("rb") as one:
-                shutil.copyfileobj(one, whole, _COPY_BYTES)
-        return whole.tell()

@@ -32,8 +32,13 @@ class Parts(msgspec.Struct, kw_only=True):
 
     def keep_counts(self) -> None:
         """Remember how often faults have struck: "the first two" are not two more after a restart."""
-        if self.struck.plan.faults:
-            self.state.note(f"faults {self.struck.plan.digest}", self.struck.counts)
+        struck = self.struck
+        if struck.counts != struck.kept:
+            self.state.note(f"faults {struck.plan.digest}", struck.counts)
+            struck.kept = dict(struck.counts)
+        if struck.strikes:
+            self.state.ledger.strike(struck.strikes)
+            struck.strikes.clear()
 
 
 def struck_by(plan: Plan, settings: Settings, state: State) -> Struck:

@@ -21,6 +21,7 @@ class File(msgspec.Struct, kw_only=True):
     bytes: int
     created_at: int
     expires_at: int | None = None
+    batch: str | None = None  # whose output or errors it holds
 
     def shown(self) -> dict[str, Any]:
         """The File object of the API."""
@@ -72,18 +73,43 @@ class Batch(msgspec.Struct, kw_only=True, omit_defaults=True):
     began: float | None = None  # when processing began and when it was stopped, to the fraction
     stopped: float | None = None
     output_expires_seconds: int | None = None
-    hidden_polls: int = 0
+    hidden_polls: int = 0  # ... at which file ids are not there yet
+    hidden_lists: int = 0  # ... in which the batch is not there yet
+    hidden_reads: int = 0  # ... of its files, which are not there yet
+    unlisted_until: float = 0.0
+    files_hidden_until: float = 0.0
+    vanishes_at: float | None = None
     faults: dict[str, Fault] = {}
 
     @property
     def ended(self) -> bool:
         return self.status in TERMINAL
 
+    def foresee(self, now: float) -> None:
+        """Set what faults decide about a batch that is created now."""
+        if (lag := self.faults.get("list_lags")) is not None:
+            self.hidden_lists = lag.times or (2 if lag.seconds is None else 0)
+            self.unlisted_until = now + (lag.seconds or 0.0)
+        if (vanishing := self.faults.get("batch_vanishes")) is not None:
+            self.vanishes_at = now + (vanishing.seconds or 0.0)
+
+    def vanished(self, now: float) -> bool:
+        """Whether the API no longer knows it."""
+        return self.vanishes_at is not None and now >= self.vanishes_at
+
+    def reach(self, lines: int) -> int:
+        """How many of its lines are answered before a fault ends it or lets it stand still."""
+        vanishing = self.faults.get("batch_vanishes")
+        if vanishing is not None and not vanishing.accepted:
+            return 0
+        for kind, share in (("stuck", 0.0), ("expire", 0.5), ("cancelled_unasked", 0.5)):
+            if (fault := self.faults.get(kind)) is not None:
+                return int(lines * (share if fault.share is None else fault.share))
+        return lines
+
     def shown(self, dialect: Dialect) -> dict[str, Any]:
         """The Batch object of the API, with the lies that were decided for it."""
-        completed, failed = self.completed, self.failed
-        if "lying_counts" in self.faults and self.ended:
-            completed, failed = (self.total, 0) if failed or completed < self.total else (self.total // 2, 0)
+        counts = self._counts()
         late = self.hidden_polls > 0 and self.ended
         absent = "" if "empty_string_ids" in self.faults and self.ended else None
         usage = None
@@ -116,8 +142,20 @@ class Batch(msgspec.Struct, kw_only=True, omit_defaults=True):
                 "expired_at": self.expired_at,
                 "cancelling_at": self.cancelling_at,
                 "cancelled_at": self.cancelled_at,
-                "request_counts": {"total": self.total, "completed": completed, "failed": failed},
+                "request_counts": counts,
                 "usage": usage,
                 "metadata": self.metadata,
             }
         )
+
+    def _counts(self) -> dict[str, int] | None:
+        total, completed, failed = self.total, self.completed, self.failed
+        lie = self.faults.get("lying_counts")
+        if lie is not None and self.ended:
+            if lie.code == "null":
+                return None
+            if lie.code == "zero":
+                total = completed = failed = 0
+            else:
+                completed, failed = (total, 0) if failed or completed < total else (total // 2, 0)
+        return {"total": total, "completed": completed, "failed": failed}

@@ -40,16 +40,29 @@ _RESPONSES = (
     b'"output_tokens":%d,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":%d},'
     b'"user":null,"metadata":{"simulated":"true"}}'
 )
+_FLEX_CHAT = _CHAT.replace(b'"service_tier":"default"', b'"service_tier":"flex"')
+_FLEX_RESPONSES = _RESPONSES.replace(b'"service_tier":"default"', b'"service_tier":"flex"')
 _OUTPUT_TEXT = b'{"type":"output_text","annotations":[],"logprobs":[],"text":%b}'
 _OUTPUT_REFUSAL = b'{"type":"refusal","refusal":%b}'
 
 
-def body_of(endpoint: Endpoint, ask: Ask, answered: Answer, name: bytes, created: int, salt: int) -> bytes:
-    """The body of a 200. `name` goes into its id, `created` is a unix time."""
+def body_of(
+    endpoint: Endpoint,
+    ask: Ask,
+    answered: Answer,
+    name: bytes,
+    created: int,
+    salt: int,
+    flex: bool = False,
+) -> bytes:
+    """The body of a 200. `name` goes into its id, `created` is a unix time.
+
+    `flex`: the tier is told as such. A batch has none, whatever its lines ask for.
+    """
     if endpoint is Endpoint.CHAT:
-        return _chat(ask, answered, name, created)
+        return _chat(ask, answered, name, created, _FLEX_CHAT if flex else _CHAT)
     if endpoint is Endpoint.RESPONSES:
-        return _responses(ask, answered, name, created)
+        return _responses(ask, answered, name, created, _FLEX_RESPONSES if flex else _RESPONSES)
     texts = ask.texts or [ask.text]
     if endpoint is Endpoint.EMBEDDINGS:
         return _embeddings(ask, texts, salt)
@@ -62,22 +75,22 @@ def body_of(endpoint: Endpoint, ask: Ask, answered: Answer, name: bytes, created
     )  # fmt: skip
 
 
-def _chat(ask: Ask, answered: Answer, name: bytes, created: int) -> bytes:
+def _chat(ask: Ask, answered: Answer, name: bytes, created: int, whole: bytes) -> bytes:
     content, refusal = _said(answered)
     finish = answered.finish.encode()
     choices = _CHOICE % (0, content, refusal, finish)
     for index in range(1, ask.choices):
         choices += b"," + _CHOICE % (index, content, refusal, finish)
     output = answered.tokens * ask.choices
-    return _CHAT % (name, created, ask.recipe.echo, choices, ask.tokens, output, ask.tokens + output)
+    return whole % (name, created, ask.recipe.echo, choices, ask.tokens, output, ask.tokens + output)
 
 
-def _responses(ask: Ask, answered: Answer, name: bytes, created: int) -> bytes:
+def _responses(ask: Ask, answered: Answer, name: bytes, created: int, whole: bytes) -> bytes:
     content, refusal = _said(answered)
     cut = answered.finish == "length"
     status = b"incomplete" if cut else b"completed"
     part = _OUTPUT_TEXT % content if answered.refusal is None else _OUTPUT_REFUSAL % refusal
-    return _RESPONSES % (
+    return whole % (
         name, created, status, b'{"reason":"max_output_tokens"}' if cut else b"null", orjson.dumps(ask.cap),
         ask.recipe.echo,
         name, status, part, ask.tokens, answered.tokens, ask.tokens + answered.tokens,

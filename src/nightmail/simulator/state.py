@@ -7,34 +7,16 @@ files and its entry in the books, so that a batch killed half-way has booked not
 
 from __future__ import annotations
 
-import sqlite3
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from nightmail.simulator.records import TERMINAL, Batch, File
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS files (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL,
-  purpose TEXT NOT NULL, record BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS batches (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL,
-  status TEXT NOT NULL, queue TEXT, enqueued_tokens INTEGER NOT NULL, enqueued_requests INTEGER NOT NULL,
-  created_at INTEGER NOT NULL, record BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS batches_open ON batches (status) WHERE status NOT IN
-  ('failed', 'completed', 'expired', 'cancelled');
-CREATE INDEX IF NOT EXISTS batches_created ON batches (created_at);
-CREATE TABLE IF NOT EXISTS books (batch INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, model TEXT NOT NULL,
-  requests INTEGER NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
-  executions INTEGER NOT NULL, billed_ids BLOB NOT NULL, failed_ids BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS calls (model TEXT PRIMARY KEY, calls INTEGER NOT NULL,
-  input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS peaks (queue TEXT PRIMARY KEY, tokens INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value BLOB NOT NULL);
-"""
-_OPEN = f"status NOT IN {TERMINAL!r}"
+from nightmail.simulator.ledger import Ledger, Lost
+from nightmail.simulator.records import Batch, File
+from nightmail.simulator.schema import OPEN, Transaction, opened
 
 
 class State:
@@ -45,10 +27,8 @@ class State:
         self.work = folder / "work"
         self.files.mkdir(parents=True, exist_ok=True)
         self.work.mkdir(exist_ok=True)
-        self._db = sqlite3.connect(folder / "simulator.db", isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.executescript(_SCHEMA)
+        self._db = opened(folder / "simulator.db")
+        self.ledger = Ledger(self._db)
 
     def close(self) -> None:
         self._db.close()
@@ -88,7 +68,7 @@ class State:
 
     def add_batch(self, batch: Batch) -> None:
         """Keep a new batch and give it its number."""
-        with self._transaction():
+        with Transaction(self._db):
             cursor = self._db.execute(
                 "INSERT INTO batches (id, status, enqueued_tokens, enqueued_requests, created_at, record) "
                 "VALUES (?, ?, 0, 0, ?, '')",
@@ -118,7 +98,7 @@ class State:
         return self._page("batches", Batch, limit, after, False, None)
 
     def open_batches(self) -> list[Batch]:
-        rows = self._db.execute(f"SELECT record FROM batches WHERE {_OPEN} ORDER BY number")
+        rows = self._db.execute(f"SELECT record FROM batches WHERE {OPEN} ORDER BY number")
         return [msgspec.json.decode(row[0], type=Batch) for row in rows]
 
     def created_since(self, at: float) -> int:
@@ -129,43 +109,39 @@ class State:
         """Tokens and requests of open batches, by queue."""
         rows = self._db.execute(
             f"SELECT queue, sum(enqueued_tokens), sum(enqueued_requests) FROM batches "
-            f"WHERE {_OPEN} AND queue IS NOT NULL GROUP BY queue"
+            f"WHERE {OPEN} AND queue IS NOT NULL GROUP BY queue"
         )
         return {queue: (tokens, requests) for queue, tokens, requests in rows}
 
-    def admit(self, batch: Batch) -> None:
-        """Save a batch that has its place in the queue now, and remember how full the queue ever was."""
-        with self._transaction():
-            self.save_batch(batch)
-            tokens, _ = self.enqueued().get(batch.queue or "", (0, 0))
-            self._db.execute(
-                "INSERT INTO peaks VALUES (?, ?) "
-                "ON CONFLICT DO UPDATE SET tokens = max(tokens, excluded.tokens)",
-                (batch.queue, tokens),
-            )
+    def move(self, batch: Batch, at: float) -> None:
+        """Save a batch that enters its queue or leaves it, and how full the queue is from then on."""
+        with Transaction(self._db):
+            self._move(batch, at)
 
     def end_batch(
-        self, batch: Batch, files: Iterable[File], billed_ids: list[str], failed_ids: list[str]
+        self,
+        batch: Batch,
+        files: Iterable[File],
+        *,
+        billed_ids: list[str],
+        failed_ids: list[str],
+        lost: Lost,
+        struck: Mapping[str, int],
+        at: float,
     ) -> None:
         """A batch's last state, its files and its entry in the books, all or nothing."""
-        with self._transaction():
+        with Transaction(self._db):
             for file in files:
                 self.add_file(file)
-            self.save_batch(batch)
-            self._db.execute(
-                "INSERT INTO books VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (batch.number, batch.id, batch.queue or "", len(billed_ids), batch.input_tokens,
-                 batch.output_tokens, batch.executions, _packed(billed_ids), _packed(failed_ids)),
-            )  # fmt: skip
+            self._move(batch, at)
+            self.ledger.book_batch(batch, len(billed_ids), _packed(billed_ids), _packed(failed_ids), lost)
+            self.ledger.strike(struck)
 
-    def book_call(self, model: str, input_tokens: int, output_tokens: int) -> None:
-        """A synchronous call that was answered."""
-        self._db.execute(
-            "INSERT INTO calls VALUES (?, 1, ?, ?) ON CONFLICT DO UPDATE SET calls = calls + 1, "
-            "input_tokens = input_tokens + excluded.input_tokens, "
-            "output_tokens = output_tokens + excluded.output_tokens",
-            (model, input_tokens, output_tokens),
-        )
+    def _move(self, batch: Batch, at: float) -> None:
+        self.save_batch(batch)
+        if batch.queue is not None:
+            tokens, _ = self.enqueued().get(batch.queue, (0, 0))
+            self.ledger.level(batch.queue, tokens, at)
 
     def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """The rows of a reading statement, for the books."""
@@ -178,9 +154,6 @@ class State:
     def noted(self, name: str) -> Any:
         row = self._db.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
         return None if row is None else msgspec.json.decode(row[0])
-
-    def _transaction(self) -> _Transaction:
-        return _Transaction(self._db)
 
     def _page(
         self, table: str, kind: type[Any], limit: int, after: str | None, ascending: bool, purpose: str | None
@@ -207,14 +180,3 @@ def _packed(names: list[str]) -> bytes:
 def unpacked(packed: bytes) -> list[str]:
     """The ids of one column of the books."""
     return msgspec.json.decode(zlib.decompress(packed), type=list[str])
-
-
-class _Transaction:
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-
-    def __enter__(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        self._db.execute("COMMIT" if kind is None else "ROLLBACK")

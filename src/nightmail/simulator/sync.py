@@ -12,9 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from nightmail.core.request import Endpoint
+from nightmail.simulator import breaking
 from nightmail.simulator.answers import Answer, Given, answer
 from nightmail.simulator.asks import Ask, Reader, plain_type
-from nightmail.simulator.calls import Answering, answer_json, hang_up, json_body
+from nightmail.simulator.calls import Answering, answer_json, json_body
 from nightmail.simulator.catalogue import BY_NAME, Model, model_named, queue_of
 from nightmail.simulator.faults import RequestFaults
 from nightmail.simulator.parts import Parts
@@ -58,18 +59,24 @@ class Answers:
                 refused.status, refused.message, type=refused.type, param=refused.param, code=refused.code,
                 headers=headers,
             )  # fmt: skip
+        flex = ask.tier == "flex" and endpoint in (Endpoint.CHAT, Endpoint.RESPONSES)
+        if flex and (fault := parts.struck.find("flex_unavailable", now=parts.clock.now(), model=name)):
+            parts.keep_counts()
+            raise breaking.flex_unavailable(fault)
         if parts.upstream is not None:
             return await _forwarded(endpoint, raw, parts, headers, name)
         made, failure = self._make(endpoint, ask, parts)
         if failure is not None:
             status, body, _, _ = failure
             if status is None or status < 200:
-                await hang_up(request)
+                await breaking.hang_up(request)
             return answer_json(body, status or 500, headers)
         reply = body_of(
-            endpoint, ask, made, secrets.token_hex(14).encode(), int(parts.clock.now()), parts.settings.seed
-        )
-        parts.state.book_call(name, ask.tokens, made.tokens * ask.choices)
+            endpoint, ask, made, secrets.token_hex(14).encode(), int(parts.clock.now()), parts.settings.seed,
+            flex=flex,
+        )  # fmt: skip
+        tier = "flex" if flex else "default"
+        parts.state.ledger.book_call(name, tier, ask.tokens, made.tokens * ask.choices)
         return Response(reply, 200, headers, media_type="application/json")
 
     def _read(self, endpoint: Endpoint, raw: bytes) -> Ask | None:
@@ -92,7 +99,9 @@ class Answers:
             identity = _identity(name, ask.text)
             attempt = parts.lifecycle.attempts.next(identity)
             struck = faults.on(identity, attempt, self._calls)
-            if (failure := line_failure(struck)) is not None:
+            failure = line_failure(struck)
+            parts.state.ledger.strike(dict.fromkeys(["line_error"] if failure else struck, 1))
+            if failure is not None:
                 return Answer("", 0), failure
             if "refusal" in struck:
                 text = struck["refusal"].message or REFUSED
@@ -121,8 +130,9 @@ async def _forwarded(
     status, body = await parts.upstream.call(endpoint.value, raw)
     if status == 200:
         usage = (orjson.loads(body) or {}).get("usage") or {}
-        parts.state.book_call(
+        parts.state.ledger.book_call(
             model,
+            "default",
             int(usage.get("prompt_tokens") or usage.get("input_tokens") or 0),
             int(usage.get("completion_tokens") or usage.get("output_tokens") or 0),
         )

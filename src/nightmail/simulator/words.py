@@ -73,11 +73,13 @@ class Labels:
             for word in own:
                 for form in _forms(word):
                     self._shares.setdefault(form, []).append((index, 1.0 / len(own)))
+        self._strange = frozenset(self._shares).isdisjoint
 
     def best(self, text: str, words: Sequence[bytes], salt: int) -> int:
         """The index of the label with the largest share; by chance, but always the same, if there is none."""
         shares = self._shares
-        hits = [*filter(self._known, words)]
+        # Most texts name no label, and that is found out fastest.
+        hits = [] if self._strange(words) else [*filter(self._known, words)]
         if not hits:
             # Scripts without spaces have no words to compare; there a label is looked for as it stands.
             lowered = "" if text.isascii() else text.lower()

@@ -71,6 +71,7 @@ async def note(ports: Ports, run: Run, batch: Batch, remote: RemoteBatch) -> Bat
         "completed": remote.completed,
         "failed": remote.failed,
         "polls": batch.polls + 1,
+        **_billed(remote),
         "output_file_id": remote.output_file_id or batch.output_file_id,
         "error_file_id": remote.error_file_id or batch.error_file_id,
     }
@@ -107,3 +108,15 @@ def _may_name_files_yet(remote: RemoteBatch) -> bool:
     if remote.phase is Phase.CANCELLED:
         return remote.completed != 0
     return remote.phase in (Phase.COMPLETED, Phase.EXPIRED)
+
+
+def _billed(remote: RemoteBatch) -> dict[str, int]:
+    """The provider's own sum, where it gives one: what it billed beyond the lines that we get to see."""
+    usage = remote.usage
+    if usage is None:
+        return {}
+    return {
+        "billed_input": usage.input_tokens,
+        "billed_output": usage.output_tokens,
+        "billed_cached": usage.cached_tokens,
+    }

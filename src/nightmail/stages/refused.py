@@ -23,6 +23,7 @@ NOTHING_USED = BatchSums(
     sync_cost_pusd=0,
     wasted_pusd=0,
     counted_tokens=0,
+    compared_tokens=0,
 )
 
 

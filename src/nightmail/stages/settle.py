@@ -13,7 +13,8 @@ import msgspec
 
 from nightmail.core.batch import Batch
 from nightmail.core.lifecycle import BatchEvent, RequestEvent
-from nightmail.core.pricing import price_of
+from nightmail.core.pricing import cost_pusd, price_of
+from nightmail.core.request import Mode
 from nightmail.core.result import Outcome, Rejection
 from nightmail.core.retry import (
     Again,
@@ -23,6 +24,7 @@ from nightmail.core.retry import (
     after_rejection,
 )
 from nightmail.core.run import KeyKind, Run, Wish
+from nightmail.core.usage import Usage
 from nightmail.stages.amend import Amendment, amended_lines, cap_can_grow
 from nightmail.stages.parts import part_name, part_schema, writing
 from nightmail.stages.ports import Ports
@@ -60,7 +62,7 @@ async def settle(ports: Ports, run: Run, batch: Batch) -> Batch:
         batch,
         successes=verdicts.successes,
         setbacks=setbacks,
-        sums=_sums(verdicts),
+        sums=_sums(ports, batch, verdicts),
         event=BatchEvent.SETTLED,
         now=ports.now(),
     )
@@ -141,19 +143,38 @@ def _setback(ports: Ports, run: Run, problem: Problem, decision: RetryDecision) 
     )
 
 
-def _sums(verdicts: Verdicts) -> BatchSums:
+def _sums(ports: Ports, batch: Batch, verdicts: Verdicts) -> BatchSums:
+    """What the batch used and cost. Where the provider's own sum is higher than that of its lines, it
+    billed answers that are in no file: paid, and wasted."""
+    seen = verdicts.usage
+    unseen = Usage(
+        max(0, (batch.billed_input or 0) - seen.input_tokens),
+        max(0, (batch.billed_output or 0) - seen.output_tokens),
+        max(0, (batch.billed_cached or 0) - seen.cached_tokens),
+    )
+    lost = lost_sync = 0
+    price = price_of(batch.model, ports.prices)
+    if price is not None and (unseen.input_tokens or unseen.output_tokens):
+        silent = max(1, sum(problem.answer is None for problem in verdicts.problems))
+        lost = cost_pusd(unseen, price, mode=batch.mode, requests=silent)
+        lost_sync = cost_pusd(unseen, price, mode=Mode.SYNC, requests=silent)
     return BatchSums(
         succeeded=len(verdicts.successes),
         answers=verdicts.answers,
-        input_tokens=verdicts.usage.input_tokens,
-        output_tokens=verdicts.usage.output_tokens,
-        cached_tokens=verdicts.usage.cached_tokens,
-        reasoning_tokens=verdicts.usage.reasoning_tokens,
-        cost_pusd=verdicts.cost_pusd,
-        sync_cost_pusd=verdicts.sync_cost_pusd,
-        wasted_pusd=verdicts.wasted_pusd,
+        input_tokens=seen.input_tokens + unseen.input_tokens,
+        output_tokens=seen.output_tokens + unseen.output_tokens,
+        cached_tokens=seen.cached_tokens + unseen.cached_tokens,
+        reasoning_tokens=seen.reasoning_tokens,
+        cost_pusd=_plus(verdicts.cost_pusd, lost),
+        sync_cost_pusd=_plus(verdicts.sync_cost_pusd, lost_sync),
+        wasted_pusd=_plus(verdicts.wasted_pusd, lost),
         counted_tokens=verdicts.counted_tokens,
+        compared_tokens=seen.input_tokens,
     )
+
+
+def _plus(known: int | None, more: int) -> int | None:
+    return None if known is None else known + more
 
 
 async def _tell(ports: Ports, batch: Batch, verdicts: Verdicts) -> None:

@@ -204,7 +204,9 @@ class BatchSums(msgspec.Struct, frozen=True, kw_only=True):
     cost_pusd: int | None
     sync_cost_pusd: int | None
     wasted_pusd: int | None
-    counted_tokens: int  # our own estimate for the requests whose usage came back: calibration
+    # Calibration: our own count of the requests whose usage came back, and that usage.
+    counted_tokens: int
+    compared_tokens: int
 
 
 class Attempt(NamedTuple):

@@ -59,7 +59,7 @@ def settle(
         move_tally(tx, run_no, RequestState.IN_BATCH, state, n)
         if state is not RequestState.CANCELLED:
             add_tally(tx, run_no, "reason" if state is RequestState.FAILED else "again", reason, n)
-    tx.run("calibrate_run", run_no=run_no, counted=sums.counted_tokens, billed=sums.input_tokens)
+    tx.run("calibrate_run", run_no=run_no, counted=sums.counted_tokens, billed=sums.compared_tokens)
     return record_batch(
         tx,
         batch,

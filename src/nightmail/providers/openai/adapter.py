@@ -21,7 +21,6 @@ from nightmail.errors import (
     AuthenticationFailed,
     BillingBlocked,
     NotFound,
-    ProviderError,
     ProviderUnavailable,
     RateLimited,
     RequestRefused,
@@ -171,9 +170,9 @@ class OpenAIProvider:
             self._granted(call, reply)
             size = file.tell()
             await asyncio.to_thread(os.fsync, file.fileno())
-        if "content-length" not in reply.headers and "transfer-encoding" not in reply.headers:
-            # Nothing in the answer says where it ends, so a broken connection looks like the end.
-            await self._measure(call, path, size, reply)
+        # What the connection says of its own length agrees with a file that was cut off behind it, and a
+        # missing line is paid for a second time: the provider's own count decides.
+        await self._measure(call, path, size, reply)
         return size
 
     async def delete(self, file_id: str) -> bool:
@@ -254,10 +253,15 @@ class OpenAIProvider:
             raise Unsupported(f"{self._host}: cannot {call.what} {call.about!r}: the server has no such call")
 
     async def _measure(self, call: Call, path: str, size: int, reply: Reply) -> None:
+        known = await self._connection.get(call, path)
+        if not known.ok:
+            error = refusal(call, known, self._key)
+            if isinstance(error, RequestRefused | Unsupported):
+                return  # the server has no such call
+            raise error
         try:
-            known = await self._connection.get(call, path)
-            expected = wire.read_file(known.body).bytes if known.ok else None
-        except (ProviderError, ValueError):
+            expected = wire.read_file(known.body).bytes
+        except ValueError:
             return
         if expected is not None and size < expected:
             raise unreadable(call, reply, f"only {size} of {expected} bytes came", self._key)

@@ -14,6 +14,7 @@ import msgspec
 
 from nightmail.core.batch import Phase
 from nightmail.core.request import Endpoint
+from nightmail.core.usage import Usage
 from nightmail.providers.base import BatchError, RemoteBatch, RemoteFile
 from nightmail.providers.openai.complaints import name, queue_limit
 
@@ -87,9 +88,19 @@ def read_batch(raw: bytes) -> RemoteBatch:
         failed=_count(counts.get("failed")),
         errors=_errors(value.get("errors") or value.get("error")),
         metadata={str(key): str(text) for key, text in _mapping(value.get("metadata")).items()},
+        usage=_usage(_mapping(value.get("usage"))),
         created_at=time_of(value.get("created_at")),
         raw=msgspec.Raw(raw),
     )
+
+
+def _usage(told: Mapping[str, Any]) -> Usage | None:
+    """The batch's own sum of tokens; batches of servers that do not sum have none (facts A.2)."""
+    read, made = _count(told.get("input_tokens")), _count(told.get("output_tokens"))
+    if read is None or made is None:
+        return None
+    cached = _count(_mapping(told.get("input_tokens_details")).get("cached_tokens"))
+    return Usage(read, made, cached or 0)
 
 
 def read_file(raw: bytes) -> RemoteFile:

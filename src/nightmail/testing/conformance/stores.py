@@ -206,7 +206,7 @@ async def _outcomes_settle_a_batch_at_once(store: Store, lease: Lease) -> None:
     ]  # fmt: skip
     sums = BatchSums(
         succeeded=3, answers=4, input_tokens=44, output_tokens=15, cached_tokens=0, reasoning_tokens=0,
-        cost_pusd=301, sync_cost_pusd=602, wasted_pusd=70, counted_tokens=40,
+        cost_pusd=301, sync_cost_pusd=602, wasted_pusd=70, counted_tokens=40, compared_tokens=44,
     )  # fmt: skip
     whole: dict[str, Any] = {"sums": sums, "event": BatchEvent.SETTLED, "now": NOW}
     try:
@@ -313,7 +313,7 @@ async def _a_finished_run_opens_again(store: Store) -> None:
     batch = await store.batches.record(lease, batch, BatchEvent.ENDED, now=NOW)
     nothing = BatchSums(
         succeeded=0, answers=0, input_tokens=0, output_tokens=0, cached_tokens=0, reasoning_tokens=0,
-        cost_pusd=None, sync_cost_pusd=None, wasted_pusd=None, counted_tokens=0,
+        cost_pusd=None, sync_cost_pusd=None, wasted_pusd=None, counted_tokens=0, compared_tokens=0,
     )  # fmt: skip
     failed = [
         Setback(
