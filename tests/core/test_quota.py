@@ -74,7 +74,7 @@ def test_admitting_one_after_the_other_never_fills_the_queue_beyond_its_headroom
 
 
 def test_a_named_limit_is_kept_and_slowly_probed_upwards_but_never_over_what_is_known():
-    learned = after_refusal(Learned(), said=1_000, enqueued=900, now=NOW)
+    learned = after_refusal(Learned(), said=1_000, now=NOW)
 
     assert usable_tokens(Limits(), learned, NOW) == int(1_000 * HEADROOM)
     assert usable_tokens(Limits(), learned, NOW + timedelta(hours=3)) == int(1_300 * HEADROOM)
@@ -86,7 +86,7 @@ def test_a_named_limit_is_kept_and_slowly_probed_upwards_but_never_over_what_is_
 def test_refusals_in_a_row_are_answered_with_growing_patience():
     learned, blocks = Learned(), []
     for _ in range(7):
-        learned = after_refusal(learned, said=None, enqueued=0, now=NOW)
+        learned = after_refusal(learned, said=None, now=NOW)
         blocks.append(learned.blocked_until - NOW)
 
     assert blocks[:3] == [FIRST_BLOCK, 2 * FIRST_BLOCK, 4 * FIRST_BLOCK]
@@ -95,7 +95,7 @@ def test_refusals_in_a_row_are_answered_with_growing_patience():
 
 
 def test_after_a_refusal_one_batch_at_a_time_is_tried_until_one_is_taken():
-    refused = after_refusal(Learned(), said=None, enqueued=0, now=NOW)
+    refused = after_refusal(Learned(), said=None, now=NOW)
     later = NOW + FIRST_BLOCK
 
     assert hold(Limits(), learned=refused) is Hold.BLOCKED

@@ -63,7 +63,8 @@ async def test_a_compressed_download_is_kept_uncompressed(tmp_path: Path) -> Non
     packed = gzip.compress(b"line\n" * 1000)
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
     with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=answer_once, args=(server, head + packed))
+        unknown = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+        thread = threading.Thread(target=answer_each, args=(server, [head + packed, unknown]))
         thread.start()
         provider = OpenAIProvider.open(
             base_url=f"http://127.0.0.1:{server.getsockname()[1]}/v1", api_key=None
@@ -74,11 +75,13 @@ async def test_a_compressed_download_is_kept_uncompressed(tmp_path: Path) -> Non
     assert (tmp_path / "out").read_bytes() == b"line\n" * 1000
 
 
-def answer_once(server: socket.socket, answer: bytes) -> None:
+def answer_each(server: socket.socket, answers: list[bytes]) -> None:
+    """One answer a request, all over one connection."""
     client, _ = server.accept()
     with client:
-        client.recv(65_536)
-        client.sendall(answer)
+        for answer in answers:
+            client.recv(65_536)
+            client.sendall(answer)
         client.recv(1)
 
 

@@ -65,9 +65,9 @@ class Claimant(NamedTuple):
     tokens: int  # it has in flight
 
 
-def after_refusal(before: Learned, *, said: int | None, enqueued: int, now: datetime) -> Learned:
-    """What a refusal teaches. `enqueued` is what we had in flight without the refused batch. If that was
-    well below the named limit, somebody else uses the account: the limit stands, we only wait."""
+def after_refusal(before: Learned, *, said: int | None, now: datetime) -> Learned:
+    """What a refusal teaches: the limit, if the provider named it, and to wait. Refused below that limit
+    means that somebody else uses the account too, against which only waiting helps."""
     refusals = before.refusals + 1
     block = min(LONGEST_BLOCK, FIRST_BLOCK * 2 ** (refusals - 1))
     return Learned(

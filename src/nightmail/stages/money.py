@@ -56,6 +56,7 @@ async def admission(ports: Ports, run: Run, batch: Batch, limits: Limits) -> Adm
         else reservation(
             price, tokens=batch.tokens, requests=batch.requests, answer_tokens=answer, mode=batch.mode
         ),
+        learned=spending.answers > 0,
         budget_pusd=budget_of(run.spec),
         daily_pusd=parse_usd(run.spec.daily_budget_usd) if run.spec.daily_budget_usd else None,
     )
@@ -63,12 +64,13 @@ async def admission(ports: Ports, run: Run, batch: Batch, limits: Limits) -> Adm
 
 def affordable(ports: Ports, run: Run, model: str, limits: Limits, items: Sequence[Item]) -> Limits:
     """With a budget, batches are small against it, so that the last of it can be used."""
-    budget, price = budget_of(run.spec), price_of(model, ports.prices)
-    if budget is None or price is None or not items:
+    ceilings = [parse_usd(usd) for usd in (run.spec.budget_usd, run.spec.daily_budget_usd) if usd]
+    price = price_of(model, ports.prices)
+    if not ceilings or price is None or not items:
         return limits
     mean = sum(item.tokens for item in items) / len(items)
     share = _careful(ports.task) / max(1.0, mean)
-    most = affordable_tokens(price, budget, answer_share=share, mode=run.spec.mode)
+    most = affordable_tokens(price, min(ceilings), answer_share=share, mode=run.spec.mode)
     if limits.max_batch_tokens is not None:
         most = min(most, limits.max_batch_tokens)
     return msgspec.structs.replace(limits, max_batch_tokens=most)
@@ -80,6 +82,5 @@ def budget_of(spec: RunSpec) -> int | None:
 
 
 def _careful(task: PreparedTask) -> float:
-    guess = expected_answer(task) * CAREFUL
-    cap = task.task.max_output_tokens
-    return min(guess, cap) if cap else guess
+    """Before any answer came: the task's own cap, or a long answer."""
+    return task.task.max_output_tokens or expected_answer(task) * CAREFUL

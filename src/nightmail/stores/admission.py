@@ -17,7 +17,7 @@ from nightmail.stores.database import Transaction, at, moment
 
 HOUR = timedelta(hours=1)
 # A run that has not asked for so long does not wait any more: its worker is gone or busy elsewhere.
-ASKING = timedelta(seconds=20)
+ASKING = timedelta(seconds=45)
 
 
 def admit(tx: Transaction, batch: Batch, admission: Admission, now: datetime) -> Hold | None:
@@ -66,6 +66,9 @@ def _affordable(tx: Transaction, batch: Batch, admission: Admission, now: dateti
     if admission.budget_pusd is not None:
         row = tx.row("run_spending", run_no=batch.run_no)
         assert row is not None
+        if row["reserved"] and not admission.learned:
+            # Answers may be many times as long as guessed: the first batch tells, before a second goes.
+            return False
         if not fits(Money(spent=row["spent"], reserved=row["reserved"]), admission.budget_pusd, reserve):
             return False
     if admission.daily_pusd is not None:

@@ -71,9 +71,8 @@ class SqliteBatches:
     async def record_refusal(self, lease: Lease, batch: Batch, *, said: int | None, now: datetime) -> Learned:
         def work(tx: Transaction) -> Learned:
             tx.fence(lease)
-            enqueued = read_enqueued(tx, batch.account, batch.model).tokens
             before = read_learned(tx, batch.account, batch.model)
-            learned = after_refusal(before, said=said, enqueued=enqueued, now=now)
+            learned = after_refusal(before, said=said, now=now)
             write_learned(tx, batch.account, batch.model, learned)
             return learned
 

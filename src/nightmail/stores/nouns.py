@@ -179,6 +179,7 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int  # what the batch will count for in the model's queue
     priority: int = 0
     reserve_pusd: int | None = None
+    learned: bool = True  # have answers of this run come, from which the reservation was learned?
     budget_pusd: int | None = None
     daily_pusd: int | None = None
 

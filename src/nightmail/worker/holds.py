@@ -51,11 +51,16 @@ class Holds:
         self._held.clear()
         spent = (await ports.store.batches.spending(run.run_no)).spent_pusd
         waiting = sum(batch.requests for batch in batches)
-        ceiling = run.spec.budget_usd or f"{run.spec.daily_budget_usd} a day"
+        budgets, ways = [], []
+        if run.spec.budget_usd is not None:
+            budgets.append(f"the run's budget of {run.spec.budget_usd} USD")
+            ways.append(f"nightmail resume {run.run_id} --budget USD")
+        if run.spec.daily_budget_usd is not None:
+            budgets.append(f"the home's daily budget of {run.spec.daily_budget_usd} USD")
+            ways.append(f"nightmail resume {run.run_id} tomorrow (UTC)")
         message = (
-            f"{format_usd(spent)} USD of the budget of {ceiling} USD are spent; what is left does not pay "
-            f"for the next batch. {waiting:,} requests wait, nothing is lost. "
-            f"To go on: nightmail resume {run.run_id} --budget USD"
+            f"{format_usd(spent)} USD are spent by this run; {' or '.join(budgets)} does not pay for the "
+            f"next batch. {waiting:,} requests wait, nothing is lost. To go on: {', or '.join(ways)}"
         )
         await ports.store.runs.record_event(
             run.run_no,

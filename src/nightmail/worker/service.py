@@ -96,6 +96,8 @@ class Service:
             runs = [
                 run for run in await self.store.runs.list() if run.finished_at is None or not run.delivered_at
             ]
+            # The urgent first, the old before the new.
+            runs.sort(key=lambda run: (-run.spec.priority, run.run_no))
             worked = False
             for run in runs:
                 if self.stop.is_set() or put_off.get(run.run_id, now) > now:

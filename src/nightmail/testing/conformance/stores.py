@@ -142,7 +142,7 @@ async def _batches_take_requests_and_move_by_the_table(store: Store, lease: Leas
     assert [member.seq for member in await store.requests.members(first)] == [1, 2, 3, 4, 5, 6, 8]
     start = BatchEvent.SUBMIT_STARTED
 
-    async def claim(batch: Batch, limits: Limits, **money: int) -> Batch | Hold:
+    async def claim(batch: Batch, limits: Limits, **money: Any) -> Batch | Hold:
         admission = Admission(limits=limits, tokens=batch.tokens, **money)
         return await store.batches.claim_submit(lease, batch, admission, event=start, now=NOW)
 
