@@ -167,7 +167,7 @@ def test_files_expire(customer: Any) -> None:
 
 
 def test_the_queue_holds_its_tokens_until_a_batch_ends(own: Any, shapes: Any) -> None:
-    customer = own("--timing", "realistic", "--speed", "1000", quotas={"gpt-4o-mini": 1_500})
+    customer = own("--timing", "realistic", "--speed", "200", quotas={"gpt-4o-mini": 1_500})
     first = customer.create(shapes.lines(80))
     customer.until(first.id, lambda one: one.status != "validating")
     second = customer.run(shapes.lines(80))
