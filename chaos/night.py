@@ -153,7 +153,9 @@ class Night:
         return None
 
     def _retried(self, before: dict[str, Any]) -> dict[str, Any] | None:
-        """Without faults, everything that can be asked again succeeds."""
+        """Without faults, everything that can be asked again succeeds; a cancelled run stays as it is."""
+        if before["state"] == "cancelled":
+            return before
         player = self._cast.finish("retry", "retry", before["run_id"], "--json", seconds=CALM_SECONDS)
         summary = self._summary(player)
         if summary is None or summary["state"] not in OVER:
@@ -165,7 +167,7 @@ class Night:
             reason: n for reason, n in summary["failures_by_reason"].items()
             if reason not in ("bad_row", "build", "oversize")
         }  # fmt: skip
-        if left and before["state"] == "finished":
+        if left:
             self._note("retry_mends", f"{before['run_id']}: still failed after a calm retry: {left}")
         return summary
 
