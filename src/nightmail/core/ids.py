@@ -13,6 +13,8 @@ from typing import NewType
 RunId = NewType("RunId", str)
 BatchId = NewType("BatchId", str)
 
+MAX_RUN_ID = 40
+
 
 def run_id(task_name: str, identity: str, generation: int = 1) -> RunId:
     """`sections-7f3a`: the task's name and four digits of what makes the run itself."""
