@@ -128,8 +128,7 @@ def test_failed_records_are_exit_code_1_and_retry_asks_only_them_again(tmp_path:
 
 
 def test_ctrl_c_detaches_and_the_same_command_comes_back(tmp_path: Path) -> None:
-    options = ("--timing", "realistic", "--speed", "15")
-    with process.start(options=options) as simulator:
+    with process.start(options=("--timing", "realistic")) as simulator:
         folder = Folder(tmp_path, server=simulator.url)
         folder.write_rows("rows.jsonl", 60)
         with folder.start(*RUN) as working:
@@ -141,7 +140,10 @@ def test_ctrl_c_detaches_and_the_same_command_comes_back(tmp_path: Path) -> None
         assert "it stays as it is (1 batch at the provider)" in stopped.out
         assert "nightmail watch sections-" in stopped.out
 
-        back = folder.nightmail(*RUN, "--json")
+        with folder.start(*RUN, "--json") as working:
+            while working.poll() is None:
+                simulator.post("/_simulator/clock", {"advance": 60})
+            back = ended(working)
         assert back.code == 0, back.err
         assert (back.result["succeeded"], back.result["requests_sent"]) == (60, 60)
         assert len(simulator.get("/_simulator/books")["batches"]) == 1

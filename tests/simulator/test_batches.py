@@ -11,6 +11,13 @@ import pytest
 
 pytestmark = pytest.mark.end_to_end
 
+# Ten times slower than the provider: nothing passes between two looks unless the clock is moved.
+SLOW = ("--timing", "realistic", "--speed", "0.1")
+
+
+def over(batch: Any) -> bool:
+    return batch.status in ("completed", "failed", "expired", "cancelled")
+
 
 def test_a_batch_goes_from_upload_to_deleted_files(customer: Any, shapes: Any) -> None:
     content = shapes.lines(300)
@@ -126,17 +133,17 @@ def test_a_bad_parameter_fails_its_line_and_the_synchronous_call_alike(
 
 
 def test_a_cancelled_batch_keeps_what_was_done(own: Any, shapes: Any) -> None:
-    customer = own("--timing", "realistic", "--speed", "300")
-    batch = customer.create(shapes.lines(8_000))
-    customer.until(batch.id, lambda one: one.request_counts.completed > 0)
+    customer = own(*SLOW)
+    batch = customer.create(shapes.lines(800))
+    customer.moved_until(batch.id, lambda one: one.request_counts.completed > 0)
 
     assert customer.api.batches.cancel(batch.id).status == "cancelling"
 
-    batch = customer.ended(batch)
+    batch = customer.moved_until(batch.id, over)
     assert batch.status == "cancelled"
     done, left = customer.rows(batch.output_file_id), customer.rows(batch.error_file_id)
-    assert 0 < len(done) == batch.request_counts.completed < 8_000
-    assert len(done) + len(left) == 8_000
+    assert 0 < len(done) == batch.request_counts.completed < 800
+    assert len(done) + len(left) == 800
     assert {row["error"]["code"] for row in left} == {"batch_cancelled"}
     books = customer.simulator.get("/_simulator/books")
     assert books["totals"]["requests"] == len(done)
@@ -167,33 +174,34 @@ def test_files_expire(customer: Any) -> None:
 
 
 def test_the_queue_holds_its_tokens_until_a_batch_ends(own: Any, shapes: Any) -> None:
-    customer = own("--timing", "realistic", "--speed", "200", quotas={"gpt-4o-mini": 1_500})
+    customer = own(*SLOW, quotas={"gpt-4o-mini": 1_500})
     first = customer.create(shapes.lines(80))
-    customer.until(first.id, lambda one: one.status != "validating")
-    second = customer.run(shapes.lines(80))
+    customer.moved_until(first.id, lambda one: one.status == "in_progress")
+    second = customer.moved_until(customer.create(shapes.lines(80)).id, over)
 
     assert second.status == "failed"
     (error,) = second.errors.data
     assert (error.code, error.line, error.param) == ("token_limit_exceeded", None, None)
     assert "Enqueued token limit reached for gpt-4o-mini in organization" in error.message
     assert "Limit: 1,500 enqueued tokens" in error.message
-    assert customer.ended(first).status == "completed"
-    assert customer.run(shapes.lines(80)).status == "completed"
+    assert customer.moved_until(first.id, over).status == "completed"
+    third = customer.create(shapes.lines(80))
+    assert customer.moved_until(third.id, over).status == "completed"
     books = customer.simulator.get("/_simulator/books")
     assert 0 < books["peak_enqueued"]["gpt-4o-mini"] <= 1_500
     assert books["enqueued"] == {}
 
 
 def test_batches_survive_kill_9(own: Any, shapes: Any) -> None:
-    customer = own("--timing", "realistic", "--speed", "300")
-    done = customer.run(shapes.lines(2))
+    customer = own(*SLOW)
+    done = customer.moved_until(customer.create(shapes.lines(2)).id, over)
     open_batch = customer.create(shapes.lines(50))
-    customer.until(open_batch.id, lambda one: one.status == "in_progress")
+    customer.moved_until(open_batch.id, lambda one: one.status == "in_progress")
 
     customer.simulator.kill()
     customer.simulator.restart()
 
-    batch = customer.ended(open_batch)
+    batch = customer.moved_until(open_batch.id, over)
     assert batch.status == "completed"
     assert len(customer.results(batch)) == 50
     assert len(customer.results(done)) == 2
@@ -258,17 +266,13 @@ def test_creates_are_limited_per_hour(own: Any, shapes: Any) -> None:
 
 
 def test_a_batch_cancelled_while_it_finalizes_keeps_everything(own: Any, shapes: Any) -> None:
-    customer = own("--timing", "realistic", "--speed", "20")
+    customer = own(*SLOW)
     batch = customer.create(shapes.lines(3))
-    customer.until(batch.id, lambda one: one.status == "validating")
-    customer.simulator.post("/_simulator/clock", {"advance": 20})
-    customer.until(batch.id, lambda one: one.status == "in_progress")
-    customer.simulator.post("/_simulator/clock", {"advance": 3_600})
-    customer.until(batch.id, lambda one: one.status == "finalizing")
+    customer.moved_until(batch.id, lambda one: one.status == "finalizing")
 
     customer.api.batches.cancel(batch.id)
 
-    batch = customer.ended(batch)
+    batch = customer.moved_until(batch.id, over)
     assert batch.status == "cancelled"
     assert len(customer.rows(batch.output_file_id)) == 3
 
