@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +29,7 @@ from nightmail.stores.base import Event, Store
 from nightmail.tasks.base import Task
 from nightmail.worker import reading
 from nightmail.worker.audit import Audit, audit, resolve_doubt
-from nightmail.worker.begin import amount_of, begin, want
+from nightmail.worker.begin import amount_of, begin, mode_named, seconds_of, want
 from nightmail.worker.clock import RealClock
 from nightmail.worker.estimating import plan_of
 from nightmail.worker.service import Service
@@ -96,6 +97,7 @@ class Client:
         skip_bad_rows: bool = False,
         max_attempts: int = 4,
         budget: Decimal | float | str | None = None,
+        deadline: timedelta | str | None = None,
         priority: int = 0,
         quotas: dict[str, int] | None = None,
         max_batch_requests: int | None = None,
@@ -109,8 +111,9 @@ class Client:
         """Write a run down, or find the one that the same arguments have started before. Sends nothing:
         `work` does, or any worker on this home.
 
-        `budget` is in USD: what would go over it waits, and the run pauses. Runs of higher `priority`
-        go first where they share a model's quota.
+        `budget` is in USD: what would go over it waits, and the run pauses. A `deadline` ("6h", from the
+        run's start) is kept by leaving the batch API in time: what is left then goes by calls, which may
+        cost the full price. Runs of higher `priority` go first where they share a model's quota.
 
         `task` is a `Task` class or how to import one; `source` a path, several, a glob, a pandas, polars
         or Arrow frame, or an iterable of records; `output` a .parquet, .jsonl or .csv path, or None to
@@ -126,10 +129,11 @@ class Client:
             key=key,
             limit=limit,
             model=model,
-            mode=_mode(mode),
+            mode=mode_named(mode),
             skip_bad_rows=skip_bad_rows,
             max_attempts=max_attempts,
             budget_usd=amount_of(budget),
+            deadline_seconds=seconds_of(deadline),
             daily_budget_usd=self.settings.daily_budget,
             priority=priority,
             quotas={**self.settings.quotas, **(quotas or {})},
@@ -233,6 +237,10 @@ class Client:
             raise ConfigError(
                 f"{run.run_id} is {run.state}: only what a finished run left failed can be asked again"
             )
+        if run.spec.deadline_seconds is not None:
+            # It was for the first time round, and has passed.
+            spec = msgspec.structs.replace(run.spec, deadline_seconds=None)
+            await self._store.runs.record_spec(run.run_no, spec, run.fingerprint)
         return await self._store.requests.record_retried(run.run_no, reasons=reasons, now=self._clock.now())
 
     async def revalidate(self, run_id: str | None = None) -> int:
@@ -288,10 +296,3 @@ class Client:
             return True
         await self._store.runs.record_undelivered(run.run_no)
         return False
-
-
-def _mode(mode: Mode | str) -> Mode:
-    try:
-        return Mode(mode)
-    except ValueError:
-        raise ConfigError(f"there is no mode {mode!r}; there is: {', '.join(Mode)}") from None

@@ -24,6 +24,7 @@ class EventName(StrEnum):
     RESULT_FILE_GONE = "result_file_gone"  # the provider no longer has a result file
     REMOTE_FILES_DELETED = "remote_files_deleted"  # which
     PROVIDER_TROUBLE = "provider_trouble"  # a call failed and is put off; told at 1, 10, 100 times
+    RUN_HURRIED = "run_hurried"  # a deadline nears: what is left goes by calls
     RUN_PUT_OFF = "run_put_off"  # a worker cannot drive the run now, and why
 
 

@@ -43,6 +43,8 @@ def status(**changes: Any) -> RunStatus:
             task_name="Topics",
             state=RunState.DRAINING,
             mode=Mode.BATCH,
+            deadline=None,
+            hurried=False,
             pause_reason=None,
             pause_message=None,
             sealed=True,

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from nightmail.cli.options import parse_quotas, spread_quotas, usable
-from nightmail.core.request import Mode
+from nightmail.cli.options import parse_quotas, spread_quotas
 from nightmail.errors import ConfigError
 
 
@@ -32,13 +31,3 @@ def test_a_quota_that_is_none_says_what_one_looks_like(entry: str) -> None:
 )
 def test_quotas_may_stand_side_by_side(given: list[str], meant: list[str]) -> None:
     assert spread_quotas(given) == meant
-
-
-@pytest.mark.parametrize("mode", [Mode.FLEX, Mode.AUTO])
-def test_a_mode_of_a_later_version_is_refused(mode: Mode) -> None:
-    with pytest.raises(ConfigError, match=f"--mode {mode} is not there yet"):
-        usable(mode)
-
-
-def test_the_modes_of_this_version_pass() -> None:
-    assert [usable(mode) for mode in (Mode.BATCH, Mode.SYNC)] == [Mode.BATCH, Mode.SYNC]

@@ -43,6 +43,7 @@ def plan(**changes: Any) -> Plan:
                     waves=3,
                     quota=2_000_000,
                     exact=True,
+                    mode=changes.get("mode", Mode.BATCH),
                 ),
             ),
             cost=Costs(low=40 * CENT, expected=80 * CENT, high=200 * CENT),
@@ -77,7 +78,7 @@ def test_a_plan_of_an_unknown_price_says_unknown_and_how_to_make_it_known() -> N
 
 def test_a_plan_of_synchronous_calls_has_no_batches_and_saves_nothing() -> None:
     text = "\n".join(plan_lines(plan(mode=Mode.SYNC)))
-    assert "calls     63,660 to gpt-4o-mini, one by one" in text
+    assert "calls     63,660 to gpt-4o-mini by sync" in text
     assert "saves" not in text
     assert "wave" not in text
 

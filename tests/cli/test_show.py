@@ -112,7 +112,7 @@ def test_a_picture_of_an_unknown_price_says_unknown() -> None:
 
 
 def test_a_picture_of_synchronous_calls_has_no_quota() -> None:
-    shown = picture(status(mode=Mode.SYNC, active=(batch(status=None, completed=None),)))
+    shown = picture(status(mode=Mode.SYNC, enqueued_tokens=0, active=(batch(status=None, completed=None),)))
     assert "enqueued" not in shown
     assert "saved" not in shown
 

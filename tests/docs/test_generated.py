@@ -18,6 +18,7 @@ from nightmail.core.quota import AGEING, FIRST_BLOCK, LONGEST_BLOCK, PROBE_PER_H
 from nightmail.core.recovery import QUARANTINE
 from nightmail.core.retry import RetryPolicy
 from nightmail.core.throttle import FIRST
+from nightmail.core.travel import CANCELLING, FEW, LAST_STRETCH, PACE
 from nightmail.stages.money import TOKENS_OF_FIELD, TOKENS_OF_TEXT
 from nightmail.stages.parts import META
 from nightmail.stages.plan import SYNC_PORTION
@@ -88,8 +89,18 @@ def test_the_numbers_that_the_pages_tell_are_the_code_s() -> None:
         (happens, f"`--max-attempts` ({RetryPolicy().max_attempts})"),
         ("docs/decisions/0003-one-worker-per-run.md", f"every {RENEW_EVERY:.0f} seconds and over after"),
         ("docs/decisions/0003-one-worker-per-run.md", f"over after {TERM.total_seconds():.0f}"),
-        ("docs/how-to/sync-mode.md", f"begins with {FIRST:.0f} calls at a time"),
-        ("docs/how-to/sync-mode.md", f"portions of up to {SYNC_PORTION:,} calls"),
+        ("docs/how-to/modes.md", f"begins with {FIRST:.0f} calls at a time"),
+        ("docs/how-to/modes.md", f"Up to {FEW} records are called at once"),
+        (
+            "docs/how-to/modes.md",
+            f"{LAST_STRETCH.total_seconds() / 60:.0f} minutes left for a last",
+        ),
+        (
+            "docs/how-to/modes.md",
+            f"{CANCELLING.total_seconds() / 60:.0f} for batches to end",
+        ),
+        ("docs/how-to/modes.md", f"a second for each {PACE:.0f} open records"),
+        ("docs/how-to/modes.md", f"portions of up to {SYNC_PORTION:,} calls"),
     ]
     lost = [
         (name, words)

@@ -95,6 +95,22 @@ def test_only_embeddings_have_a_limit_of_inputs() -> None:
     assert limits_for("gpt-4o", Endpoint.RESPONSES).max_batch_inputs is None
 
 
+@pytest.mark.parametrize(
+    ("model", "endpoint", "flex"),
+    [
+        ("gpt-5-mini", Endpoint.CHAT, True),
+        ("gpt-5-mini-2025-08-07", Endpoint.RESPONSES, True),
+        ("gpt-5-mini", Endpoint.EMBEDDINGS, False),
+        ("gpt-5-chat-latest", Endpoint.CHAT, False),
+        ("gpt-4o-mini", Endpoint.CHAT, False),
+        ("ft:o4-mini-2025-04-16:org::id", Endpoint.CHAT, False),
+        ("vllm/o3", Endpoint.CHAT, False),
+    ],
+)
+def test_flex_is_for_some_models_and_two_endpoints(model: str, endpoint: Endpoint, flex: bool) -> None:
+    assert limits_for(model, endpoint).flex is flex
+
+
 def test_published_queue_limits_are_of_the_model_itself() -> None:
     assert published_queue_limits("gpt-4o-mini-2024-07-18")["tier2"] == 20_000_000
     assert published_queue_limits("gpt-4.1-mini") == {}
@@ -102,6 +118,6 @@ def test_published_queue_limits_are_of_the_model_itself() -> None:
 
 def test_every_number_says_where_it_is_from_and_when() -> None:
     facts = tomllib.loads(resources.files("nightmail.providers.openai").joinpath("facts.toml").read_text())
-    for part in (facts["batch"], facts["models"], *facts["queue"]):
+    for part in (facts["batch"], facts["models"], facts["flex"], *facts["queue"]):
         assert part["source"]
         assert isinstance(part["date"], datetime.date)

@@ -13,7 +13,7 @@ from nightmail.core.request import Endpoint
 from nightmail.core.result import Outcome
 from nightmail.providers.base import CallReply, Rates
 from nightmail.providers.openai.complaints import name
-from nightmail.providers.openai.lines import read_result, request_body, request_line, result_line
+from nightmail.providers.openai.lines import read_result, request_body, request_line, result_line, with_flex
 
 JSON = st.recursive(
     st.none()
@@ -131,3 +131,18 @@ def test_half_an_emoji_costs_no_answer() -> None:
 def test_the_trailing_carriage_return_of_a_windows_server_does_no_harm() -> None:
     result = read_result(b'{"custom_id":"a","response":null,"error":{"code":"x"}}\r\n', Endpoint.CHAT)
     assert (result.custom_id, result.code) == ("a", "x")
+
+
+def test_a_call_by_flex_says_so_once_and_keeps_the_rest() -> None:
+    body = b'{"model":"o3","service_tier":"auto","big":12345678901234567890.5}'
+    assert json.loads(with_flex(body)) == json.loads(body) | {"service_tier": "flex"}
+    assert with_flex(body).count(b"service_tier") == 1
+
+
+@pytest.mark.parametrize(("endpoint", "shape"), [(Endpoint.CHAT, "choices"), (Endpoint.RESPONSES, "output")])
+def test_an_answer_tells_the_tier_it_was_billed_by(endpoint: Endpoint, shape: str) -> None:
+    body = json.dumps({shape: [], "service_tier": "flex"}).encode()
+    line = result_line("r_1", CallReply(status=200, body=body, rates=Rates()))
+    result = read_result(line, endpoint)
+    assert result.response is not None
+    assert result.response.tier == "flex"

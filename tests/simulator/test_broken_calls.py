@@ -166,18 +166,18 @@ def test_an_upload_arrives_short_and_says_so(broken: Any, shapes: Any, code: str
 
 def test_flex_is_told_billed_apart_and_sometimes_unavailable(broken: Any) -> None:
     customer = broken(faults={"flex_unavailable": {"first": 1}})
-    before = customer.simulator.get("/_simulator/books")["bill"].get("gpt-4.1-mini", {})
-    asked = {**ASKED, "model": "gpt-4.1-mini", "service_tier": "flex"}
+    before = customer.simulator.get("/_simulator/books")["bill"].get("gpt-5-mini", {})
+    asked = {**ASKED, "model": "gpt-5-mini", "service_tier": "flex"}
     customer.api.chat.completions.create(**{**asked, "service_tier": "auto"})
 
     with pytest.raises(openai.RateLimitError) as caught:
         customer.api.chat.completions.create(**asked)
     assert caught.value.code == "resource_unavailable"
     chat = customer.api.chat.completions.create(**asked)
-    responses = customer.api.responses.create(model="gpt-4.1-mini", input="Hello.", service_tier="flex")
+    responses = customer.api.responses.create(model="gpt-5-mini", input="Hello.", service_tier="flex")
 
     assert chat.service_tier == responses.service_tier == "flex"
-    bill = customer.simulator.get("/_simulator/books")["bill"]["gpt-4.1-mini"]
+    bill = customer.simulator.get("/_simulator/books")["bill"]["gpt-5-mini"]
     assert before == {}
     assert bill["sync"]["requests"] == 1
     assert bill["flex"] == {

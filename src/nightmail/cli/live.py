@@ -73,6 +73,8 @@ def _headline(status: RunStatus) -> Table:
 def _state(status: RunStatus) -> str:
     if not status.sealed:
         return "reading the input"
+    if status.hurried and status.open:
+        return "for the deadline, the rest goes by calls"
     if status.eta is not None:
         return f"ETA {figures.span(*status.eta)}"
     return status.state.value if not status.open else ""
@@ -80,10 +82,10 @@ def _state(status: RunStatus) -> str:
 
 def _figures(status: RunStatus) -> list[str]:
     shown = []
-    if status.mode is Mode.BATCH:
+    if status.enqueued_tokens:
         shown.append(f"tokens {_enqueued(status)} enqueued")
     money = f"{figures.money(status.cost_pusd)} spent"
-    if status.mode is Mode.BATCH:
+    if status.mode is not Mode.SYNC:
         money += f", {figures.money(status.savings_pusd)} saved"
     return [*shown, money]
 

@@ -36,7 +36,8 @@ ModeOption = Annotated[
     typer.Option(
         "--mode",
         metavar="MODE",
-        help="batch: half price, within a day; sync: one call each, at once, full price.",
+        help="batch: half price, within a day; sync: one call each, at once, full price; flex: one call "
+        "each, half price, slow, some models; auto: up to 100 records at once, more by batch.",
     ),
 ]
 Model = Annotated[str | None, typer.Option("--model", metavar="M", help="Instead of the task's own model.")]
@@ -70,6 +71,14 @@ Budget = Annotated[
         "--budget", metavar="USD", help="What the run may cost: what would go over it waits, the run pauses."
     ),
 ]
+Deadline = Annotated[
+    str | None,
+    typer.Option(
+        "--deadline",
+        metavar="TIME",
+        help="6h, 90m, 1d12h from the run's start: as it nears, what is left goes by flex or sync.",
+    ),
+]
 MaxBatchRequests = Annotated[
     int | None,
     typer.Option("--max-batch-requests", min=1, metavar="N", help="Requests in one batch, at most."),
@@ -89,8 +98,6 @@ Json = Annotated[
     typer.Option("--json", help="One JSON object on standard output; everything else on standard error."),
 ]
 
-_LATER = (Mode.FLEX, Mode.AUTO)
-
 
 def parse_quotas(given: Sequence[str] | None) -> dict[str, int]:
     """`gpt-4o-mini=2_000_000` -> {"gpt-4o-mini": 2000000}. Raises `ConfigError`."""
@@ -102,13 +109,6 @@ def parse_quotas(given: Sequence[str] | None) -> dict[str, int]:
             raise ConfigError(f"--quota {entry}: give MODEL=TOKENS, for example gpt-4o-mini=2000000")
         quotas[model] = int(digits)
     return quotas
-
-
-def usable(mode: Mode) -> Mode:
-    """The mode, if this version can travel by it. Raises `ConfigError`."""
-    if mode in _LATER:
-        raise ConfigError(f"--mode {mode} is not there yet in this version; there is: batch, sync")
-    return mode
 
 
 def spread_quotas(arguments: Sequence[str]) -> list[str]:

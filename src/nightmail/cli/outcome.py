@@ -91,7 +91,12 @@ def counts(status: RunStatus) -> str:
 def _headline(status: RunStatus) -> str:
     if status.state is RunState.FINISHED and status.finished_at is not None:
         took = figures.duration(status.finished_at - status.created_at)
-        return f"{status.run_id} finished in {took}: {counts(status)}"
+        late = (
+            f", {figures.duration(status.finished_at - status.deadline)} after its deadline"
+            if status.deadline is not None and status.finished_at > status.deadline
+            else ""
+        )
+        return f"{status.run_id} finished in {took}{late}: {counts(status)}"
     return f"{status.run_id} {status.state}: {counts(status)}"
 
 

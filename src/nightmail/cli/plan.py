@@ -39,7 +39,7 @@ def plan(
         "key": key,
         "limit": limit,
         "model": model,
-        "mode": o.usable(mode),
+        "mode": mode,
         "skip_bad_rows": skip_bad_rows,
         "quotas": o.parse_quotas(quota),
         "max_batch_requests": max_batch_requests,
@@ -65,8 +65,8 @@ def plan_lines(plan: Plan) -> list[str]:
         f"{figures.count(plan.tokens_max)}, mean {plan.tokens_mean:.0f})",
     ]
     for each in plan.models:
-        if plan.mode is Mode.SYNC:
-            lines.append(f"calls     {figures.count(each.requests)} to {each.model}, one by one")
+        if each.mode is not Mode.BATCH:
+            lines.append(f"calls     {figures.count(each.requests)} to {each.model} by {each.mode}")
             continue
         under = (
             f", {figures.plural(each.waves, 'wave')} under a quota of {figures.count(each.quota)} tokens"
@@ -88,10 +88,10 @@ def cost_lines(plan: Plan) -> list[str]:
             "NIGHTMAIL_PRICES names a price file of your own"
         ]
     lines = [
-        f"cost      {_range(plan.cost)} by {plan.mode} "
+        f"cost      {_range(plan.cost)} by {_modes(plan)} "
         f"({', '.join(_models(plan))} prices of {plan.prices_of})"
     ]
-    if plan.mode is not Mode.SYNC:
+    if any(each.mode is not Mode.SYNC for each in plan.models):
         saved = (plan.sync_cost.expected or 0) - plan.cost.expected
         lines.append(f"          {_range(plan.sync_cost)} synchronous: saves {figures.money(saved)}")
     return lines
@@ -116,6 +116,7 @@ def plan_data(plan: Plan) -> dict[str, Any]:
         "models": [
             {
                 "model": each.model,
+                "mode": each.mode,
                 "requests": each.requests,
                 "tokens": each.tokens,
                 "batches": each.batches,
@@ -136,6 +137,10 @@ def plan_data(plan: Plan) -> dict[str, Any]:
 
 def _models(plan: Plan) -> list[str]:
     return [each.model for each in plan.models]
+
+
+def _modes(plan: Plan) -> str:
+    return " and ".join(sorted({each.mode for each in plan.models}))
 
 
 def _range(costs: Costs) -> str:

@@ -34,6 +34,7 @@ def run(
         int, typer.Option("--max-attempts", min=1, metavar="N", help="How often a record is asked, at most.")
     ] = 4,
     budget: o.Budget = None,
+    deadline: o.Deadline = None,
     priority: Annotated[
         int,
         typer.Option(
@@ -86,10 +87,11 @@ def run(
         "key": key,
         "limit": limit,
         "model": model,
-        "mode": o.usable(mode),
+        "mode": mode,
         "skip_bad_rows": skip_bad_rows,
         "max_attempts": max_attempts,
         "budget": budget,
+        "deadline": deadline,
         "priority": priority,
         "quotas": o.parse_quotas(quota),
         "max_batch_requests": max_batch_requests,

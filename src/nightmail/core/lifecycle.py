@@ -39,6 +39,7 @@ class BatchEvent(Enum):
     DOUBTED = "the answer of the create call is lost"
     NOT_ACCEPTED = "the provider does not have it and can no longer get it"
     REFUSED = "the provider will never take it as it is"
+    RECALLED = "its requests go another way, before anything of it was sent"
     ENDED = "the provider is finished with it"
     SETTLED = "each of its requests has one outcome, durably"
     FINALISED = "its files at the provider are dealt with"
@@ -78,6 +79,7 @@ BATCH_MOVES: Mapping[B, Mapping[BatchEvent, B]] = {
         BatchEvent.SUBMIT_STARTED: B.SUBMITTING,
         BatchEvent.CALLS_STARTED: B.IN_PROGRESS,
         BatchEvent.REFUSED: B.ABANDONED,
+        BatchEvent.RECALLED: B.ABANDONED,
     },
     B.SUBMITTING: {
         BatchEvent.SUBMITTED: B.IN_PROGRESS,

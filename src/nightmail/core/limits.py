@@ -18,3 +18,4 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_creates_per_hour: int | None = None
     context_window: int | None = None  # tokens one request may have, answer included
     max_output_tokens: int | None = None
+    flex: bool = False  # the model can be called by flex

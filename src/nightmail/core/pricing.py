@@ -19,6 +19,7 @@ from nightmail.core.usage import Usage
 from nightmail.errors import ConfigError
 
 PUSD_PER_USD = 10**12
+FLEX_TIER = "flex"
 
 # USD per million tokens -> pusd per token
 _PUSD_PER_TOKEN = PUSD_PER_USD // 10**6
@@ -150,6 +151,12 @@ def cost_pusd(usage: Usage, price: Price, *, mode: Mode, requests: int = 1) -> i
         + cached * cached_rate
         + usage.output_tokens * rates.output
     )
+
+
+def billed_mode(mode: Mode, tier: str | None) -> Mode:
+    """By which prices an answer is billed: a call that asked for flex may be answered by another tier, and
+    an answer that does not tell its tier is taken for the dearer one."""
+    return Mode.SYNC if mode is Mode.FLEX and tier != FLEX_TIER else mode
 
 
 def sync_cost(usage: Usage, price: Price, *, requests: int = 1) -> int:

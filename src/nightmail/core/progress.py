@@ -14,6 +14,7 @@ from nightmail.core.ids import BatchId, RunId
 from nightmail.core.pricing import format_usd
 from nightmail.core.request import OPEN_STATES, Mode, RequestState
 from nightmail.core.run import PauseReason, Run, RunState
+from nightmail.core.travel import deadline_of
 
 # An estimate of the end is a guess before so many records are through.
 ETA_FROM = 0.01
@@ -39,13 +40,16 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A run at one moment. records = succeeded + failed + cancelled + open, always.
 
     Money is in pico-USD, None where a price is unknown. `token_error` is how far our token counts were
-    from what was billed (0.02: 2 % too low), None before the first usage came back. `eta` is a range.
+    from what was billed (0.02: 2 % too low), None before the first usage came back. `eta` is a range,
+    `hurried` whether the deadline has made the run leave the batch API.
     """
 
     run_id: RunId
     task_name: str
     state: RunState
     mode: Mode
+    deadline: datetime | None
+    hurried: bool
     pause_reason: PauseReason | None
     pause_message: str | None
     sealed: bool
@@ -114,6 +118,8 @@ def status_of(
         task_name=run.spec.task_name,
         state=run.state,
         mode=run.spec.mode,
+        deadline=deadline_of(run),
+        hurried=run.hurried_at is not None,
         pause_reason=run.pause_reason,
         pause_message=run.pause_message,
         sealed=run.sealed,
@@ -131,7 +137,9 @@ def status_of(
         requests_sent=sum(batch.requests for batch in sent),
         input_tokens=sum(batch.input_tokens for batch in closed),
         output_tokens=sum(batch.output_tokens for batch in closed),
-        enqueued_tokens=sum(batch.tokens for batch in batches if batch.state in IN_FLIGHT_STATES),
+        enqueued_tokens=sum(
+            batch.tokens for batch in batches if batch.state in IN_FLIGHT_STATES and batch.mode is Mode.BATCH
+        ),
         quotas=dict(quotas),
         cost_pusd=_sum(batch.cost_pusd for batch in closed),
         sync_cost_pusd=_sum(batch.sync_cost_pusd for batch in closed),
@@ -177,6 +185,8 @@ def summary(status: RunStatus) -> dict[str, object]:
         "failures": status.failures,
         "failures_by_reason": {reason.value: n for reason, n in status.failures_by_reason.items()},
         "mode": status.mode,
+        "deadline": None if status.deadline is None else status.deadline.isoformat(),
+        "hurried": status.hurried,
         "pause_reason": status.pause_reason,
         "pause_message": status.pause_message,
         "token_error": status.token_error,

@@ -52,6 +52,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     finish: Finish = Finish.COMPLETE
     vectors: list[list[float]] | None = None
     usage: Usage = NO_USAGE
+    tier: str | None = None  # the service tier that the provider says it was billed by
 
     @property
     def body(self) -> Any:

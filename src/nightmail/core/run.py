@@ -65,6 +65,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int = 4
     budget_usd: str | None = None
     daily_budget_usd: str | None = None
+    deadline_seconds: float | None = None  # from the run's first start
     priority: int = 0
     quotas: dict[str, int] = {}
     max_batch_requests: int | None = None
@@ -77,7 +78,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """A run as the store has it. `position` is where reading the source goes on (JSON, the source's
     own), `record_count` how many records have been read, `planned_seq` up to which they have been put
-    into a first batch."""
+    into a first batch, `hurried_at` when its deadline made it leave the batch API."""
 
     run_no: int
     run_id: RunId
@@ -97,5 +98,6 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     planned_seq: int = 0
     counted_tokens: int = 0
     billed_tokens: int = 0
+    hurried_at: datetime | None = None
     finished_at: datetime | None = None
     delivered_at: datetime | None = None

@@ -158,9 +158,10 @@ class Provider(Protocol):
         """Delete a file; False if it was gone already. May raise `Unsupported`."""
         ...
 
-    async def call(self, endpoint: Endpoint, body: bytes) -> CallReply:
-        """One synchronous request. HTTP errors are replies, not exceptions, but for a bad key and
-        blocked billing; no answer at all raises `ProviderUnavailable`."""
+    async def call(self, endpoint: Endpoint, body: bytes, *, flex: bool = False) -> CallReply:
+        """One synchronous request, by the cheap and slow tier if `flex`. HTTP errors are replies, not
+        exceptions, but for a bad key, blocked billing and a model without flex (`Unsupported`); no answer
+        at all raises `ProviderUnavailable`."""
         ...
 
     async def close(self) -> None: ...

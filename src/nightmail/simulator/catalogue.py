@@ -21,6 +21,7 @@ class Model(msgspec.Struct, frozen=True):
     max_output: int | None = None
     dimensions: int | None = None
     reasoning: bool = False
+    flex: bool = False
     created: int = 1_700_000_000
 
 
@@ -35,13 +36,13 @@ _MODELS = [
     Model("gpt-4.1-mini", "gpt-4.1-mini-2025-04-14", 1_047_576, 32_768),
     Model("gpt-4.1-nano", "gpt-4.1-nano-2025-04-14", 1_047_576, 32_768),
     Model("o1", "o1-2024-12-17", 200_000, 100_000, reasoning=True),
-    Model("o3", "o3-2025-04-16", 200_000, 100_000, reasoning=True),
+    Model("o3", "o3-2025-04-16", 200_000, 100_000, reasoning=True, flex=True),
     Model("o3-mini", "o3-mini-2025-01-31", 200_000, 100_000, reasoning=True),
-    Model("o4-mini", "o4-mini-2025-04-16", 200_000, 100_000, reasoning=True),
-    Model("gpt-5", "gpt-5-2025-08-07", 400_000, 128_000, reasoning=True),
-    Model("gpt-5-mini", "gpt-5-mini-2025-08-07", 400_000, 128_000, reasoning=True),
-    Model("gpt-5-nano", "gpt-5-nano-2025-08-07", 400_000, 128_000, reasoning=True),
-    Model("gpt-5.1", "gpt-5.1-2025-11-13", 400_000, 128_000, reasoning=True),
+    Model("o4-mini", "o4-mini-2025-04-16", 200_000, 100_000, reasoning=True, flex=True),
+    Model("gpt-5", "gpt-5-2025-08-07", 400_000, 128_000, reasoning=True, flex=True),
+    Model("gpt-5-mini", "gpt-5-mini-2025-08-07", 400_000, 128_000, reasoning=True, flex=True),
+    Model("gpt-5-nano", "gpt-5-nano-2025-08-07", 400_000, 128_000, reasoning=True, flex=True),
+    Model("gpt-5.1", "gpt-5.1-2025-11-13", 400_000, 128_000, reasoning=True, flex=True),
     Model("davinci-002", "davinci-002", 16_384, 16_384),
     Model("babbage-002", "babbage-002", 16_384, 16_384),
     Model("text-embedding-3-small", "text-embedding-3-small", 8_192, None, 1_536),
@@ -61,7 +62,7 @@ def model_named(name: str) -> Model:
     parent = name.removeprefix("ft:").split(":", 1)[0] if name.startswith("ft:") else _DATE.sub("", name)
     known = BY_NAME.get(parent)
     if known is None:
-        return Model(name, name)
+        return Model(name, name, flex=True)
     return msgspec.structs.replace(known, name=name, snapshot=name)
 
 

@@ -60,6 +60,8 @@ class Answers:
                 headers=headers,
             )  # fmt: skip
         flex = ask.tier == "flex" and endpoint in (Endpoint.CHAT, Endpoint.RESPONSES)
+        if flex and not ask.recipe.model.flex:
+            raise no_flex(name)
         if flex and (fault := parts.struck.find("flex_unavailable", now=parts.clock.now(), model=name)):
             parts.keep_counts()
             raise breaking.flex_unavailable(fault)
@@ -143,6 +145,13 @@ def unknown_model(name: str) -> Refusal:
     """The refusal of a model that does not exist."""
     return Refusal(
         404, f"The model `{name}` does not exist or you do not have access to it.", code="model_not_found"
+    )
+
+
+def no_flex(name: str) -> Refusal:
+    """The refusal of a flex call to a model that has only the standard tier."""
+    return Refusal(
+        400, f"Flex is not available for the model `{name}`.", param="service_tier", code="invalid_value"
     )
 
 

@@ -18,10 +18,12 @@ from nightmail.core.batch import Batch, Phase
 from nightmail.core.ids import custom_id, seq_of
 from nightmail.core.lifecycle import BatchEvent
 from nightmail.core.quota import Hold
+from nightmail.core.request import Mode
 from nightmail.core.retry import RETRYABLE_STATUS
 from nightmail.core.run import Run, Wish
 from nightmail.core.throttle import Throttle
-from nightmail.errors import ProviderUnavailable, RateLimited
+from nightmail.core.travel import in_last_stretch, may_cost_more
+from nightmail.errors import ConfigError, ProviderUnavailable, RateLimited, Unsupported
 from nightmail.providers.base import CallReply, Rates
 from nightmail.stages.money import admission
 from nightmail.stages.plan import limits_for
@@ -33,11 +35,13 @@ OBJECTIONS = (429, 503)
 # A call that got no answer is made again so often before the whole batch takes a rest.
 LOST_CALLS = 3
 WISH_EVERY = 2.0
+# After so many refusals in a row a run in mode `auto`, which is small, pays the full price.
+FLEX_REFUSALS = 10
 
 
 async def start_calls(ports: Ports, run: Run, batch: Batch) -> Batch | Hold:
     """planned -> in_progress, if the money is there: nothing has to be created anywhere."""
-    limits = limits_for(ports.provider, run.spec, batch.model, batch.endpoint)
+    limits = limits_for(ports.provider, run.spec, batch.model, batch.endpoint, batch.mode)
     return await ports.store.batches.claim_submit(
         ports.lease,
         batch,
@@ -57,7 +61,7 @@ async def call(ports: Ports, run: Run, batch: Batch, throttle: Throttle) -> Batc
     todo = deque(member for member in members if member.seq not in answered)
     file = await asyncio.to_thread(ports.spool.appendable, name)
     try:
-        await _Calls(ports, batch, throttle, todo, paths, file).make()
+        await _Calls(ports, run, batch, throttle, todo, paths, file).make()
         file.flush()
         await asyncio.to_thread(os.fsync, file.fileno())
         size = file.tell()
@@ -85,6 +89,7 @@ class _Calls:
     def __init__(
         self,
         ports: Ports,
+        run: Run,
         batch: Batch,
         throttle: Throttle,
         todo: deque[Member],
@@ -92,7 +97,10 @@ class _Calls:
         file: IO[bytes],
     ) -> None:
         self._ports = ports
+        self._run = run
         self._batch = batch
+        self._flex = batch.mode is Mode.FLEX
+        self._without_flex = 0
         self._throttle = throttle
         self._todo = todo
         self._paths = paths
@@ -139,6 +147,12 @@ class _Calls:
         run = await self._ports.store.runs.read(self._ports.run_id)
         return run is not None and run.wish is Wish.CANCEL
 
+    def _by_flex(self) -> bool:
+        """By flex, unless it is refused again and again or there is no time for it, and the run may pay."""
+        if not self._flex or in_last_stretch(self._run, self._ports.now()):
+            return False
+        return not (self._run.spec.mode is Mode.AUTO and self._without_flex >= FLEX_REFUSALS)
+
     async def _one(self, member: Member) -> None:
         try:
             await self._call(member)
@@ -155,7 +169,15 @@ class _Calls:
         line = ports.spool.read(self._paths[member.file_no], member.offset, member.length)
         body = ports.provider.request_body(line)
         try:
-            reply = await ports.provider.call(self._batch.endpoint, body)
+            flex = self._by_flex()
+            reply = await ports.provider.call(self._batch.endpoint, body, flex=flex)
+        except Unsupported as error:
+            throttle.lost()
+            if not may_cost_more(self._run):
+                raise ConfigError(f"{error}. Choose --mode batch or --mode sync.") from error
+            self._flex = False
+            self._todo.append(member)
+            return
         except RateLimited as error:
             throttle.refused(ports.now(), error.retry_after)
             self._todo.append(member)
@@ -172,9 +194,11 @@ class _Calls:
             throttle.lost()
             raise
         if reply.status in OBJECTIONS:
+            self._without_flex += flex
             throttle.refused(ports.now(), reply.rates.retry_after)
             self._todo.append(member)
             return
+        self._without_flex = 0
         throttle.answered()
         if (wait := _used_up(reply.rates)) is not None:
             throttle.block(ports.now(), wait)

@@ -16,6 +16,7 @@ from nightmail.core.planning import Item, batch_limits, split, waves
 from nightmail.core.pricing import PriceTable, cost_pusd, price_of
 from nightmail.core.request import Mode
 from nightmail.core.run import KeyKind, RunSpec
+from nightmail.core.travel import is_few
 from nightmail.core.usage import Usage
 from nightmail.errors import SourceError
 from nightmail.providers.base import Provider
@@ -50,6 +51,7 @@ class ModelPlan(msgspec.Struct, frozen=True, kw_only=True):
     waves: int
     quota: int | None
     exact: bool
+    mode: Mode
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +118,11 @@ def estimate(
                 warnings.append(f"record {failed.seq}: {failed.message}")
     if not records:
         raise SourceError(f"{spec.source_name}: there are no records in it")
-    models = [_model_plan(spec, provider, task, counter, model, chosen) for model, chosen in items.items()]
+    modes = {model: _mode(spec, provider, task, model, records) for model in items}
+    models = [
+        _model_plan(spec, provider, task, counter, model, chosen, modes[model])
+        for model, chosen in items.items()
+    ]
     warnings += [
         f"the encoding of {each.model} is not known: its tokens are counted with a safety margin"
         for each in models
@@ -136,8 +142,8 @@ def estimate(
         batches=sum(each.batches for each in models),
         waves=max((each.waves for each in models), default=0),
         models=tuple(models),
-        cost=_costs(items, prices, spec.mode, expected),
-        sync_cost=_costs(items, prices, Mode.SYNC, expected),
+        cost=_costs(items, prices, modes, expected),
+        sync_cost=_costs(items, prices, dict.fromkeys(items, Mode.SYNC), expected),
         prices_of=str(prices.date or "unknown"),
         unbuilt=dict(unbuilt),
         warnings=tuple(warnings),
@@ -151,8 +157,9 @@ def _model_plan(
     counter: Callable[[str], Counter],
     model: str,
     items: list[Item],
+    mode: Mode,
 ) -> ModelPlan:
-    limits = limits_for(provider, spec, model, task.endpoint)
+    limits = limits_for(provider, spec, model, task.endpoint, mode)
     slices = list(split(items, batch_limits(limits)))
     return ModelPlan(
         model=model,
@@ -162,23 +169,35 @@ def _model_plan(
         waves=waves((each.tokens for each in slices), limits),
         quota=limits.max_enqueued_tokens,
         exact=counter(model).exact,
+        mode=mode,
     )
 
 
-def _costs(items: dict[str, list[Item]], prices: PriceTable, mode: Mode, answer: float) -> Costs:
+def _mode(spec: RunSpec, provider: Provider, task: PreparedTask, model: str, records: int) -> Mode:
+    if spec.mode is not Mode.AUTO:
+        return spec.mode
+    if not is_few(records):
+        return Mode.BATCH
+    return Mode.FLEX if provider.limits(model, task.endpoint).flex else Mode.SYNC
+
+
+def _costs(items: dict[str, list[Item]], prices: PriceTable, modes: dict[str, Mode], answer: float) -> Costs:
     return Costs(
-        low=_cost(items, prices, mode, answer * LOW),
-        expected=_cost(items, prices, mode, answer),
-        high=_cost(items, prices, mode, answer * HIGH),
+        low=_cost(items, prices, modes, answer * LOW),
+        expected=_cost(items, prices, modes, answer),
+        high=_cost(items, prices, modes, answer * HIGH),
     )
 
 
-def _cost(items: dict[str, list[Item]], prices: PriceTable, mode: Mode, answer: float) -> int | None:
+def _cost(
+    items: dict[str, list[Item]], prices: PriceTable, modes: dict[str, Mode], answer: float
+) -> int | None:
     total = 0
     for model, chosen in items.items():
         price = price_of(model, prices)
         if price is None:
             return None
         # Per request, because long prompts have prices of their own.
+        mode = modes[model]
         total += sum(cost_pusd(Usage(item.tokens, round(answer)), price, mode=mode) for item in chosen)
     return total

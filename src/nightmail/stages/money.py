@@ -11,8 +11,9 @@ from nightmail.core.budget import affordable_tokens, answer_guess, reservation
 from nightmail.core.limits import Limits
 from nightmail.core.planning import Item, calibrated
 from nightmail.core.pricing import parse_usd, price_of
-from nightmail.core.request import Endpoint
+from nightmail.core.request import Endpoint, Mode
 from nightmail.core.run import Run, RunSpec
+from nightmail.core.travel import may_cost_more
 from nightmail.errors import ConfigError
 from nightmail.stages.ports import Ports
 from nightmail.stores.base import Admission
@@ -54,7 +55,11 @@ async def admission(ports: Ports, run: Run, batch: Batch, limits: Limits) -> Adm
         reserve_pusd=None
         if price is None
         else reservation(
-            price, tokens=batch.tokens, requests=batch.requests, answer_tokens=answer, mode=batch.mode
+            price,
+            tokens=batch.tokens,
+            requests=batch.requests,
+            answer_tokens=answer,
+            mode=_dearest(run, batch.mode),
         ),
         learned=spending.answers > 0,
         budget_pusd=budget_of(run.spec),
@@ -62,7 +67,9 @@ async def admission(ports: Ports, run: Run, batch: Batch, limits: Limits) -> Adm
     )
 
 
-def affordable(ports: Ports, run: Run, model: str, limits: Limits, items: Sequence[Item]) -> Limits:
+def affordable(
+    ports: Ports, run: Run, model: str, limits: Limits, items: Sequence[Item], mode: Mode
+) -> Limits:
     """With a budget, batches are small against it, so that the last of it can be used."""
     ceilings = [parse_usd(usd) for usd in (run.spec.budget_usd, run.spec.daily_budget_usd) if usd]
     price = price_of(model, ports.prices)
@@ -70,10 +77,15 @@ def affordable(ports: Ports, run: Run, model: str, limits: Limits, items: Sequen
         return limits
     mean = sum(item.tokens for item in items) / len(items)
     share = _careful(ports.task) / max(1.0, mean)
-    most = affordable_tokens(price, min(ceilings), answer_share=share, mode=run.spec.mode)
+    most = affordable_tokens(price, min(ceilings), answer_share=share, mode=_dearest(run, mode))
     if limits.max_batch_tokens is not None:
         most = min(most, limits.max_batch_tokens)
     return msgspec.structs.replace(limits, max_batch_tokens=most)
+
+
+def _dearest(run: Run, mode: Mode) -> Mode:
+    """What a request may come to cost by: one planned for flex may end as a call at full price."""
+    return Mode.SYNC if mode is Mode.FLEX and may_cost_more(run) else mode
 
 
 def budget_of(spec: RunSpec) -> int | None:

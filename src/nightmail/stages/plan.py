@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
 from nightmail.core.batch import CLOSED_STATES, BatchState
@@ -9,6 +11,7 @@ from nightmail.core.limits import Limits
 from nightmail.core.planning import Slice, batch_limits, split
 from nightmail.core.request import Endpoint, Mode
 from nightmail.core.run import Run, RunSpec
+from nightmail.core.travel import mode_of
 from nightmail.providers.base import Provider
 from nightmail.stages.money import affordable
 from nightmail.stages.ports import Ports
@@ -34,11 +37,12 @@ async def plan(ports: Ports, run: Run) -> int:
         batches: list[NewBatch] = []
         for each in ready:
             again = each.items[0].seq <= run.planned_seq
-            if again and len(each.items) < COMPANY and run.spec.mode is Mode.BATCH:
+            mode = travel_mode(ports.provider, run, each.group.model, each.group.endpoint, ports.now())
+            if again and len(each.items) < COMPANY and mode is Mode.BATCH:
                 in_flight = batches or await store.batches.list(run.run_no, states=unsettled)
                 if in_flight:
                     continue
-            batches += _cut(ports, run, each, drop_last=cut_short)
+            batches += _cut(ports, run, each, mode, drop_last=cut_short)
         if not batches:
             return planned
         await store.batches.record_planned(ports.lease, batches, now=ports.now())
@@ -47,9 +51,9 @@ async def plan(ports: Ports, run: Run) -> int:
             return planned
 
 
-def _cut(ports: Ports, run: Run, ready: Ready, *, drop_last: bool) -> list[NewBatch]:
-    limits = limits_for(ports.provider, run.spec, ready.group.model, ready.group.endpoint)
-    limits = affordable(ports, run, ready.group.model, batch_limits(limits), ready.items)
+def _cut(ports: Ports, run: Run, ready: Ready, mode: Mode, *, drop_last: bool) -> list[NewBatch]:
+    limits = limits_for(ports.provider, run.spec, ready.group.model, ready.group.endpoint, mode)
+    limits = affordable(ports, run, ready.group.model, batch_limits(limits), ready.items, mode)
     slices: list[Slice] = list(split(ready.items, limits))
     if drop_last and len(slices) > 1:
         # More requests follow that this look did not see: the last batch can be fuller.
@@ -57,7 +61,7 @@ def _cut(ports: Ports, run: Run, ready: Ready, *, drop_last: bool) -> list[NewBa
     return [
         NewBatch(
             group=ready.group,
-            mode=run.spec.mode,
+            mode=mode,
             account=ports.provider.account,
             seqs=[item.seq for item in each.items],
             tokens=each.tokens,
@@ -68,11 +72,16 @@ def _cut(ports: Ports, run: Run, ready: Ready, *, drop_last: bool) -> list[NewBa
     ]
 
 
-def limits_for(provider: Provider, spec: RunSpec, model: str, endpoint: Endpoint) -> Limits:
+def travel_mode(provider: Provider, run: Run, model: str, endpoint: Endpoint, now: datetime) -> Mode:
+    """How requests to a model travel now: batch, sync or flex."""
+    return mode_of(run, flex=provider.limits(model, endpoint).flex, now=now)
+
+
+def limits_for(provider: Provider, spec: RunSpec, model: str, endpoint: Endpoint, mode: Mode) -> Limits:
     """What holds for a model in this run: the provider's limits, and the user's where they are lower
     (a quota of the user's replaces the provider's: who has a higher tier says so)."""
     known = provider.limits(model, endpoint)
-    synchronous = spec.mode is not Mode.BATCH
+    synchronous = mode is not Mode.BATCH
     most = SYNC_PORTION if synchronous else known.max_batch_requests
     return msgspec.structs.replace(
         known,

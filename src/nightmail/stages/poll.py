@@ -10,6 +10,7 @@ from nightmail.core.polling import GRACE, delay
 from nightmail.core.run import Run
 from nightmail.errors import NotFound, Unsupported
 from nightmail.providers.base import RemoteBatch
+from nightmail.stages.hurry import end_if_late
 from nightmail.stages.ports import Ports
 
 # From so many batches on, one list call is cheaper than asking after each.
@@ -29,14 +30,14 @@ async def look(ports: Ports, run: Run, batches: Sequence[Batch]) -> None:
             seen = 0
             async for remote in ports.provider.find():
                 if (batch := waiting.pop(remote.id, None)) is not None:
-                    await note(ports, run, batch, remote)
+                    await end_if_late(ports, run, await note(ports, run, batch, remote))
                 seen += 1
                 if not waiting or seen >= LIST_MOST:
                     break
         except Unsupported:
             pass
     for batch in waiting.values():
-        await poll(ports, run, batch)
+        await end_if_late(ports, run, await poll(ports, run, batch))
 
 
 async def poll(ports: Ports, run: Run, batch: Batch) -> Batch:

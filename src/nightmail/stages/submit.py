@@ -40,7 +40,7 @@ async def submit(ports: Ports, run: Run, batch: Batch) -> Batch | Hold:
 
     Raises `ProviderError` after the batch has been put back to planned, except where its fate is
     unknown: then it is doubtful, and nothing is raised."""
-    limits = limits_for(ports.provider, run.spec, batch.model, batch.endpoint)
+    limits = limits_for(ports.provider, run.spec, batch.model, batch.endpoint, batch.mode)
     claimed = await ports.store.batches.claim_submit(
         ports.lease,
         batch,

@@ -15,7 +15,7 @@ import msgspec
 
 from nightmail.core.batch import Batch, Phase
 from nightmail.core.ids import RunId, seq_of
-from nightmail.core.pricing import Price, cost_pusd
+from nightmail.core.pricing import Price, billed_mode, cost_pusd
 from nightmail.core.request import Mode
 from nightmail.core.result import Outcome, Rejection, Response, Result
 from nightmail.core.usage import NO_USAGE, Usage
@@ -154,7 +154,7 @@ class Judge:
 
     def _response(self, member: Member, response: Response, address: Address) -> None:
         usage = response.usage
-        cost = self._book(usage, member.tokens)
+        cost = self._book(usage, member.tokens, response.tier)
         judged = self._task.judge(response)
         rejection, message, complaint = judged.rejection, judged.message, judged.complaint
         output = judged.output
@@ -201,7 +201,7 @@ class Judge:
             except Exception as error:  # the user's code; the output is good all the same
                 self._verdicts.callback_errors.append(f"record {member.key!r}: {described(error)}"[:500])
 
-    def _book(self, usage: Usage, counted: int) -> int | None:
+    def _book(self, usage: Usage, counted: int, tier: str | None) -> int | None:
         """Add one billed answer to the sums; its cost."""
         found = self._verdicts
         found.answers += 1
@@ -215,7 +215,7 @@ class Judge:
         if self._price is None:
             found.cost_pusd = found.sync_cost_pusd = found.wasted_pusd = None
             return None
-        cost = cost_pusd(usage, self._price, mode=self._batch.mode)
+        cost = cost_pusd(usage, self._price, mode=billed_mode(self._batch.mode, tier))
         assert found.cost_pusd is not None
         assert found.sync_cost_pusd is not None
         found.cost_pusd += cost

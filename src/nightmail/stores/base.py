@@ -134,6 +134,10 @@ class Runs(Protocol):
         """Forget a run of which nothing was ever put into a batch; False if something was."""
         ...
 
+    async def record_hurried(self, lease: Lease, *, now: datetime) -> Run:
+        """The run leaves the batch API for its deadline; its batches in flight are due at once."""
+        ...
+
     async def record_wish(self, run_no: int, wish: Wish | None) -> None: ...
     async def record_spec(self, run_no: int, spec: RunSpec, fingerprint: Mapping[str, str]) -> Run:
         """How the run travels has changed, or a changed task was accepted."""
@@ -233,6 +237,10 @@ class Batches(Protocol):
         """Move a planned batch by `event` and reserve its tokens and its money, if the account's queue,
         the hour and the budget have room and it is this run's turn: one step, with respect to every
         other worker's. Else why not; then the run is noted as waiting."""
+        ...
+
+    async def record_recalled(self, lease: Lease, batch: Batch) -> Batch:
+        """A planned batch is given up, and its requests are ready again."""
         ...
 
     async def spending(self, run_no: int) -> Spending: ...

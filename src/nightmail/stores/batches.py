@@ -60,6 +60,22 @@ class SqliteBatches:
 
         return await self._database.write(work)
 
+    async def record_recalled(self, lease: Lease, batch: Batch) -> Batch:
+        def work(tx: Transaction) -> Batch:
+            tx.fence(lease)
+            moved = tx.run(
+                "recall_batch",
+                run_no=batch.run_no,
+                batch_no=batch.batch_no,
+                first=batch.first_seq,
+                last=batch.last_seq,
+            )
+            ready = move_request(RequestState.IN_BATCH, RequestEvent.RETURNED)
+            move_tally(tx, batch.run_no, RequestState.IN_BATCH, ready, moved)
+            return record_batch(tx, batch, BatchEvent.RECALLED, due_at=None)
+
+        return await self._database.write(work)
+
     async def spending(self, run_no: int) -> Spending:
         row = await self._database.read(lambda tx: tx.row("run_spending", run_no=run_no))
         assert row is not None

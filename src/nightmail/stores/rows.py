@@ -14,7 +14,7 @@ from nightmail.core.run import KeyKind, PauseReason, Run, RunSpec, RunState, Wis
 from nightmail.stores.base import Address
 from nightmail.stores.database import moment
 
-RUN_TIMES = ("created_at", "finished_at", "delivered_at")
+RUN_TIMES = ("created_at", "hurried_at", "finished_at", "delivered_at")
 BATCH_TIMES = (
     "created_at", "due_at", "submitted_at", "ended_at", "ingested_at", "settled_at", "finalised_at",
 )  # fmt: skip

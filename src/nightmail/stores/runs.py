@@ -108,6 +108,15 @@ class SqliteRuns:
 
         return await self._database.write(work)
 
+    async def record_hurried(self, lease: Lease, *, now: datetime) -> Run:
+        def work(tx: Transaction) -> Run:
+            tx.fence(lease)
+            tx.run("hurry_run", run_no=lease.run_no, now=at(now))
+            tx.run("look_now", run_no=lease.run_no, now=at(now))
+            return _read(tx, lease.run_no)
+
+        return await self._database.write(work)
+
     async def record_wish(self, run_no: int, wish: Wish | None) -> None:
         await self._database.write(lambda tx: tx.run("set_wish", run_no=run_no, wish=wish))
 

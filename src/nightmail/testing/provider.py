@@ -83,6 +83,7 @@ class ScriptedProvider:
     batches: dict[str, ScriptedBatch] = field(default_factory=dict)
     executed: Counter[str] = field(default_factory=Counter)
     calls: int = 0
+    flex_calls: int = 0
 
     def limits(self, model: str, endpoint: Endpoint) -> Limits:
         return self.known_limits
@@ -156,9 +157,12 @@ class ScriptedProvider:
     async def delete(self, file_id: str) -> bool:
         return self.uploads.pop(file_id, None) is not None
 
-    async def call(self, endpoint: Endpoint, body: bytes) -> CallReply:
+    async def call(self, endpoint: Endpoint, body: bytes, *, flex: bool = False) -> CallReply:
         self.calls += 1
-        request = json.loads(body)
+        self.flex_calls += flex
+        if flex and not self.known_limits.flex:
+            raise Unsupported("no flex for this model")
+        request = json.loads(body) | ({"service_tier": "flex"} if flex else {})
         said = self.answer(f"call-{self.calls}", request, 1)
         response = said["response"]
         return CallReply(

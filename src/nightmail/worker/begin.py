@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ import msgspec
 from nightmail import plugins
 from nightmail.core.ids import RunId, run_id
 from nightmail.core.pricing import parse_usd
+from nightmail.core.request import Mode
 from nightmail.core.run import Run, RunSpec
+from nightmail.core.travel import parse_duration
 from nightmail.errors import ConfigError, RunChanged, TaskError
 from nightmail.sinks.files import sink_format
 from nightmail.sources.base import Source
@@ -161,6 +163,8 @@ async def _with_travel(store: Store, run: Run, spec: RunSpec) -> Run:
         # A budget once set holds until another is given.
         budget_usd=spec.budget_usd or run.spec.budget_usd,
         daily_budget_usd=spec.daily_budget_usd,
+        # So does a deadline.
+        deadline_seconds=spec.deadline_seconds or run.spec.deadline_seconds,
         priority=spec.priority,
         quotas=spec.quotas or run.spec.quotas,
         max_batch_requests=spec.max_batch_requests,
@@ -186,6 +190,24 @@ def prepared_for(run: Run, known: Sequence[PreparedTask] = ()) -> PreparedTask:
             "Put the class into a file of its own, or continue from where it was started."
         )
     return PreparedTask(load(run.spec.task), model=run.spec.model)
+
+
+def mode_named(mode: Mode | str) -> Mode:
+    """Raises `ConfigError` if there is no such mode."""
+    try:
+        return Mode(mode)
+    except ValueError:
+        raise ConfigError(f"there is no mode {mode!r}; there is: {', '.join(Mode)}") from None
+
+
+def seconds_of(deadline: timedelta | str | None) -> float | None:
+    """A deadline as it is stored; `ConfigError` if it is no length of time."""
+    if deadline is None:
+        return None
+    try:
+        return (parse_duration(deadline) if isinstance(deadline, str) else deadline).total_seconds()
+    except ValueError as error:
+        raise ConfigError(f"a deadline: {error}") from error
 
 
 def amount_of(amount: Decimal | float | str | None) -> str | None:

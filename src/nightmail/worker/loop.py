@@ -24,6 +24,7 @@ from nightmail.stages.cancel import cancel
 from nightmail.stages.enqueue import enqueue
 from nightmail.stages.finalise import finalise
 from nightmail.stages.finish import finish
+from nightmail.stages.hurry import hurry, is_recalled, recall
 from nightmail.stages.ingest import ingest
 from nightmail.stages.plan import plan
 from nightmail.stages.poll import look
@@ -36,7 +37,7 @@ from nightmail.worker.troubles import Troubles
 
 TRANSFERS = 4
 JUDGEMENTS = 2
-SYNC_BATCHES = 2
+CALLING = 2  # portions of calls at the same time
 LOOK_AROUND = 1.0  # seconds between looks for wishes of other processes
 GRACE = 10.0  # seconds that stages get to come to their end when the worker is stopped
 OPEN_BATCHES = tuple(state for state in BatchState if state not in CLOSED_STATES)
@@ -100,6 +101,8 @@ class Driver:
         elif run.state is RunState.OPEN:
             run = await self._fill(run)
         if run.state is RunState.DRAINING and run.wish is None:
+            run = await hurry(ports, run)
+            await self._recall(run)
             await plan(ports, run)
         batches = await ports.store.batches.list(run.run_no, states=OPEN_BATCHES)
         now = ports.now()
@@ -116,6 +119,15 @@ class Driver:
                 return run
         await self._rest(run, batches)
         return None
+
+    async def _recall(self, run: Run) -> None:
+        if run.hurried_at is None:
+            return
+        planned = await self._ports.store.batches.list(run.run_no, states=[BatchState.PLANNED])
+        await recall(self._ports, [batch for batch in planned if self._may_recall(run, batch)])
+
+    def _may_recall(self, run: Run, batch: Batch) -> bool:
+        return batch.batch_no not in self._busy and is_recalled(run, batch)
 
     def _awaits_results(self, run: Run, batches: list[Batch]) -> bool:
         """Is there something that a paused run may still take in? Not by a key that is not accepted, and
@@ -152,10 +164,12 @@ class Driver:
 
     def _start_stages(self, run: Run, batches: list[Batch], now: datetime) -> None:
         looks: list[Batch] = []
-        room = {Mode.BATCH: TRANSFERS, Mode.SYNC: SYNC_BATCHES}
+        room = {True: TRANSFERS, False: CALLING}  # by whether it is a batch
         for batch in batches:
             if batch.batch_no in self._busy:
-                room[batch.mode] -= batch.mode is not Mode.BATCH or batch.state is BatchState.PLANNED
+                room[batch.mode is Mode.BATCH] -= (
+                    batch.mode is not Mode.BATCH or batch.state is BatchState.PLANNED
+                )
         for batch in batches:
             if batch.batch_no in self._busy or (batch.due_at is not None and batch.due_at > now):
                 continue
@@ -163,9 +177,9 @@ class Driver:
                 looks.append(batch)
                 continue
             if batch.state in (BatchState.PLANNED, BatchState.IN_PROGRESS):
-                if room[batch.mode] <= 0 or not self._may_send(run, batch, now):
+                if room[batch.mode is Mode.BATCH] <= 0 or not self._may_send(run, batch, now):
                     continue
-                room[batch.mode] -= 1
+                room[batch.mode is Mode.BATCH] -= 1
             self._start([batch], self._advance(run, batch), calls=batch.mode is not Mode.BATCH)
         if looks:
             self._start(looks, self._look(run, looks))

@@ -184,10 +184,12 @@ class OpenAIProvider:
             return False
         return wire.read_deleted(self._granted(call, reply).body)
 
-    async def call(self, endpoint: Endpoint, body: bytes) -> CallReply:
+    async def call(self, endpoint: Endpoint, body: bytes, *, flex: bool = False) -> CallReply:
         path = endpoint.value.removeprefix("/v1")
         call = self._call("answer a request", f"POST {path}")
-        reply = await self._connection.call(call, path, body)
+        reply = await self._connection.call(call, path, lines.with_flex(body) if flex else body)
+        if flex and reply.status in (400, 422) and blames(read_complaint(reply.body), "service_tier"):
+            raise Unsupported(f"{self._host}: {read_complaint(reply.body).message or 'there is no flex'}")
         if not reply.ok:
             error = refusal(call, reply, self._key)
             if isinstance(error, AuthenticationFailed | BillingBlocked):

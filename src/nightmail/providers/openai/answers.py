@@ -77,6 +77,7 @@ class _Choices(msgspec.Struct):
     model: str | None = None
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
+    service_tier: str | None = None
     error: msgspec.Raw | None = None
 
 
@@ -86,6 +87,7 @@ class _Output(msgspec.Struct):
     output: list[_Item] | None = None
     incomplete_details: _Reason | None = None
     usage: _Usage | None = None
+    service_tier: str | None = None
     error: msgspec.Raw | None = None
 
 
@@ -139,6 +141,7 @@ def _chat(answer: _Choices, body: msgspec.Raw) -> Response:
         refusal=refusal or None,
         finish=_finish(choice.finish_reason if choice else None),
         usage=_counted(answer.usage),
+        tier=answer.service_tier,
     )
 
 
@@ -169,6 +172,7 @@ def _responses(answer: _Output, body: msgspec.Raw) -> Response | Unanswered:
         refusal=refusal,
         finish=finish,
         usage=_counted(answer.usage),
+        tier=answer.service_tier,
     )
 
 

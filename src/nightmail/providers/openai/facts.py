@@ -30,6 +30,7 @@ def limits_for(model: str, endpoint: Endpoint) -> Limits:
         max_creates_per_hour=facts["batch"]["creates_per_hour"],
         context_window=family.get("context_window"),
         max_output_tokens=family.get("max_output_tokens"),
+        flex=endpoint in (Endpoint.CHAT, Endpoint.RESPONSES) and _has_flex(model),
     )
 
 
@@ -37,6 +38,12 @@ def published_queue_limits(model: str) -> Mapping[str, int]:
     """Input tokens that may be enqueued for a model, by usage tier ("tier1"), as far as was published."""
     found = _entry(_facts()["queue"], model, exact=True)
     return {tier: tokens for tier, tokens in found.items() if tier.startswith("tier")}
+
+
+def _has_flex(model: str) -> bool:
+    """Fine-tuned models have none, and a name with a vendor before it is somebody else's."""
+    names = _facts()["flex"]["models"]
+    return ":" not in model and any(_fits(model.lower(), name, exact=True) for name in names)
 
 
 @cache

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from nightmail.core.pricing import FLEX_TIER
 from nightmail.core.request import Endpoint
 from nightmail.core.result import Outcome, Result
 from nightmail.providers.base import CallReply
@@ -41,6 +42,7 @@ _HEADS = {
 }
 _NOT_JSON = (msgspec.DecodeError, ValueError, RecursionError)  # UnicodeDecodeError is a ValueError
 _NULL = msgspec.Raw(b"null")
+_FLEX = msgspec.Raw(msgspec.json.encode(FLEX_TIER))
 _QUOTE = ord(b'"')
 
 
@@ -74,6 +76,12 @@ def request_body(line: bytes) -> bytes:
         return bytes(_decode_request(line).body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"not a request line: {error}") from error
+
+
+def with_flex(body: bytes) -> bytes:
+    """The body of a call that asks for the flex tier."""
+    fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    return msgspec.json.encode(fields | {"service_tier": _FLEX})
 
 
 def result_line(custom_id: str, reply: CallReply) -> bytes:

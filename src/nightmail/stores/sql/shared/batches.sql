@@ -18,6 +18,10 @@ SELECT * FROM batches
 WHERE run_no = :run_no AND (:states IS NULL OR instr(:states, '|' || state || '|') > 0)
 ORDER BY batch_no;
 
+-- name: look_now
+-- What is in flight is due at once.
+UPDATE batches SET due_at = :now WHERE run_no = :run_no AND state = 'in_progress' AND mode = 'batch';
+
 -- name: count_enqueued
 -- What the provider may hold for a model, by our books; unconfirmed is what it may still refuse.
 SELECT count(*) AS batches, coalesce(sum(coalesce(reserved_tokens, tokens)), 0) AS tokens,

@@ -59,6 +59,11 @@ UPDATE requests SET state = 'in_batch', batch_no = :batch_no
 WHERE run_no = :run_no AND seq BETWEEN :first AND :last AND group_no = :group_no AND state = 'ready'
   AND batch_no IS NULL;
 
+-- name: recall_batch
+-- They keep the batch's number: they are asked again, not new.
+UPDATE requests SET state = 'ready'
+WHERE run_no = :run_no AND seq BETWEEN :first AND :last AND batch_no = :batch_no AND state = 'in_batch';
+
 -- name: batch_one
 -- Bulk: batch_no, run_no, seq.
 UPDATE requests SET state = 'in_batch', batch_no = ?, due_at = NULL

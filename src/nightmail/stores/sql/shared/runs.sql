@@ -49,8 +49,12 @@ SET state = :new_state, pause_reason = :pause_reason, pause_message = :pause_mes
     finished_at = :finished_at,
     sealed = CASE WHEN :sealed THEN 1 ELSE sealed END,
     wish = CASE WHEN :new_state IN ('finished', 'cancelled') THEN NULL ELSE wish END,
-    delivered_at = CASE WHEN :reopened THEN NULL ELSE delivered_at END
+    delivered_at = CASE WHEN :reopened THEN NULL ELSE delivered_at END,
+    hurried_at = CASE WHEN :reopened THEN NULL ELSE hurried_at END
 WHERE run_no = :run_no AND state = :old_state;
+
+-- name: hurry_run
+UPDATE runs SET hurried_at = :now WHERE run_no = :run_no AND hurried_at IS NULL;
 
 -- name: set_wish
 UPDATE runs SET wish = :wish WHERE run_no = :run_no;

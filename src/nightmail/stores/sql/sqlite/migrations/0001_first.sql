@@ -19,6 +19,7 @@ CREATE TABLE runs (
   planned_seq     INTEGER NOT NULL DEFAULT 0,
   counted_tokens  INTEGER NOT NULL DEFAULT 0,
   billed_tokens   INTEGER NOT NULL DEFAULT 0,
+  hurried_at      TEXT,
   created_at      TEXT NOT NULL,
   finished_at     TEXT,
   delivered_at    TEXT,
