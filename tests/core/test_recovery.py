@@ -44,6 +44,11 @@ def test_metadata_of_somebody_else_decides_against_the_same_file() -> None:
     assert look(Candidate("batch_1", "file-1", OTHERS, SENT)).adopt is None
 
 
+def test_our_names_on_another_file_are_those_of_another_home() -> None:
+    assert look(Candidate("batch_1", "file-2", OURS, SENT)).adopt is None
+    assert look(Candidate("batch_1", None, OURS, SENT)).adopt == "batch_1"
+
+
 def test_foreign_metadata_without_our_key_leaves_the_decision_to_the_file() -> None:
     assert look(Candidate("batch_1", "file-1", {"project": "x"}, SENT)).adopt == "batch_1"
 
@@ -102,7 +107,8 @@ def test_every_batch_of_ours_is_either_adopted_or_named_as_extra(
     ours = {
         each.provider_batch_id
         for each in listed
-        if each.metadata == OURS or (each.metadata == {} and each.input_file_id == "file-1")
+        if (each.metadata == OURS and each.input_file_id in (None, "file-1"))
+        or (each.metadata == {} and each.input_file_id == "file-1")
     }
     assert {found.adopt, *found.extras} - {None} == ours
     assert found.adopt is None or found.wait_until is None

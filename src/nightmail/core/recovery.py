@@ -1,8 +1,9 @@
 """What to do with a create call whose answer is lost.
 
-A batch is ours if it carries our metadata, or, on a server that drops metadata, our input file: one
-upload belongs to one batch. Of several, the one that has got furthest
-stays and the others are cancelled.
+A batch is ours if it was made of our input file: one upload belongs to one batch. Names are not enough,
+since two homes that run the same task over the same paths give their batches the same ones; metadata can
+only say no, or speak for a server that does not tell the file. Of several, the one that has got furthest
+stays and the others are extra: they are asked to end, and what they answered counts (`stages/extras.py`).
 "Not there" is believed only after the call can no longer be on its way and the provider's list has had
 time to show it.
 """
@@ -40,7 +41,7 @@ class Candidate(NamedTuple):
 
 
 class Found(NamedTuple):
-    """`adopt` is the provider's id of our batch, or None; `extras` are ours too and must be cancelled.
+    """`adopt` is the provider's id of our batch, or None; `extras` are ours too and must come to an end.
     With nothing to adopt, `wait_until` is when to look again; None means that it is not there."""
 
     adopt: str | None
@@ -49,10 +50,13 @@ class Found(NamedTuple):
 
 
 def is_ours(candidate: Candidate, batch_id: str, input_file_id: str | None) -> bool:
-    """Metadata decides where there is any; else the input file."""
-    if BATCH_KEY in candidate.metadata:
-        return candidate.metadata[BATCH_KEY] == batch_id
-    return input_file_id is not None and candidate.input_file_id == input_file_id
+    """Another name or another file says no; then the file says yes, or the name where no file is told."""
+    named = candidate.metadata.get(BATCH_KEY)
+    if named is not None and named != batch_id:
+        return False
+    if candidate.input_file_id is None or input_file_id is None:
+        return named is not None
+    return candidate.input_file_id == input_file_id
 
 
 def find(
