@@ -20,6 +20,7 @@ class EventName(StrEnum):
     BATCH_DOUBTFUL = "batch_doubtful"  # nobody can find out whether the provider has it
     BATCH_REFUSED = "batch_refused"  # the provider refused it whole: code, message, what follows
     EXTRA_BATCH = "extra_batch"  # a second one for the same requests was found and asked to end
+    EXTRA_BOOKED = "extra_booked"  # it has ended: what it cost, and how much of that bought nothing
     RESULTS_ODD = "results_odd"  # unknown, doubled, missing or unreadable result lines
     RESULT_FILE_GONE = "result_file_gone"  # the provider no longer has a result file
     REMOTE_FILES_DELETED = "remote_files_deleted"  # which

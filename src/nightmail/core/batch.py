@@ -51,7 +51,10 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     calibrated by what was billed so far, `reserved_pusd` what it will probably cost,
     `billed_*` the tokens that the provider says it has billed. The sums are filled
     when it is settled: how many answers came, what the provider billed for them, what synchronous calls
-    would have cost, and what of it bought no accepted output; None where a price is unknown."""
+    would have cost, and what of it bought no accepted output; None where a price is unknown.
+
+    `extra_of` is the number of the batch whose requests the provider has in this one a second time: an
+    extra has requests of its own only if that one had been settled when it came to light."""
 
     batch_no: int
     run_no: int
@@ -68,6 +71,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     first_seq: int
     last_seq: int
     created_at: datetime
+    extra_of: int | None = None
     attempt: int = 0
     due_at: datetime | None = None
     polls: int = 0

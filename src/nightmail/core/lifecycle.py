@@ -78,6 +78,8 @@ BATCH_MOVES: Mapping[B, Mapping[BatchEvent, B]] = {
     B.PLANNED: {
         BatchEvent.SUBMIT_STARTED: B.SUBMITTING,
         BatchEvent.CALLS_STARTED: B.IN_PROGRESS,
+        # A create call that was given up as lost has been carried out after all.
+        BatchEvent.SUBMITTED: B.IN_PROGRESS,
         BatchEvent.REFUSED: B.ABANDONED,
         BatchEvent.RECALLED: B.ABANDONED,
     },

@@ -9,12 +9,12 @@ from nightmail.core.lifecycle import BatchEvent
 from nightmail.core.request import Mode
 from nightmail.core.run import Run
 from nightmail.errors import ProviderError, RequestRefused, Unsupported
-from nightmail.stages.ports import Ports
+from nightmail.stages.ports import Access, tell
 from nightmail.stages.submit import input_name
 from nightmail.telemetry import EventName
 
 
-async def finalise(ports: Ports, run: Run, batch: Batch, *, patient: bool = True) -> Batch:
+async def finalise(ports: Access, run: Run, batch: Batch, *, patient: bool = True) -> Batch:
     """Delete the batch's files at the provider, unless they are to be kept, and our copy of its input
     (it is ranges of files that stay). A provider that cannot is no reason to keep a run open: without
     patience what it refuses is left to its own expiry."""
@@ -35,7 +35,7 @@ async def finalise(ports: Ports, run: Run, batch: Batch, *, patient: bool = True
                 break
     await asyncio.to_thread(ports.spool.delete, input_name(ports.run_id, batch))
     if deleted:
-        await ports.tell(EventName.REMOTE_FILES_DELETED, batch, file_ids=deleted)
+        await tell(ports, EventName.REMOTE_FILES_DELETED, batch, file_ids=deleted)
     return await ports.store.batches.record(
-        ports.lease, batch, BatchEvent.FINALISED, now=ports.now(), due_at=None
+        ports.lease, batch, BatchEvent.FINALISED, now=ports.clock.now(), due_at=None
     )

@@ -11,7 +11,7 @@ from nightmail.core.request import OPEN_STATES, Mode
 from nightmail.core.run import Run
 from nightmail.core.travel import comes_too_late, deadline_of, leaves_at
 from nightmail.errors import NotFound, ProviderError, Unsupported
-from nightmail.stages.ports import Ports
+from nightmail.stages.ports import Access, Ports
 from nightmail.telemetry import EventName
 
 
@@ -46,7 +46,7 @@ def is_recalled(run: Run, batch: Batch) -> bool:
     return run.hurried_at is not None and batch.mode is Mode.BATCH and batch.state is BatchState.PLANNED
 
 
-async def end_if_late(ports: Ports, run: Run, batch: Batch) -> Batch:
+async def end_if_late(ports: Access, run: Run, batch: Batch) -> Batch:
     """Ask a batch in progress to end if it would come too late. It then ends by the ordinary way: what it
     had done is kept, and the rest goes again."""
     deadline = deadline_of(run)
@@ -55,7 +55,7 @@ async def end_if_late(ports: Ports, run: Run, batch: Batch) -> Batch:
         or deadline is None
         or batch.state is not BatchState.IN_PROGRESS
         or batch.phase in (Phase.CANCELLING, *ENDED_PHASES)
-        or not comes_too_late(batch, deadline, ports.now())
+        or not comes_too_late(batch, deadline, ports.clock.now())
     ):
         return batch
     assert batch.provider_batch_id is not None
@@ -64,5 +64,10 @@ async def end_if_late(ports: Ports, run: Run, batch: Batch) -> Batch:
     except (NotFound, Unsupported):
         return batch  # it has to be waited for: sending its requests again would pay for them twice
     return await ports.store.batches.record(
-        ports.lease, batch, None, now=ports.now(), phase=Phase.CANCELLING, due_at=ports.now()
+        ports.lease,
+        batch,
+        None,
+        now=ports.clock.now(),
+        phase=Phase.CANCELLING,
+        due_at=ports.clock.now(),
     )

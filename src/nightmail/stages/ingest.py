@@ -10,26 +10,25 @@ from nightmail.core.batch import Batch
 from nightmail.core.polling import GRACE
 from nightmail.core.run import Run
 from nightmail.errors import ProviderUnavailable, RequestRefused
-from nightmail.stages.ports import Ports
-from nightmail.stages.validate import results_name
+from nightmail.stages.ports import Access, tell
+from nightmail.stages.validate import RESULT_KINDS, results_name
 from nightmail.telemetry import EventName
 
 # HTTP's word for "was here and will not be again".
 GONE = 410
 
 
-async def ingest(ports: Ports, run: Run, batch: Batch) -> Batch:
+async def ingest(ports: Access, run: Run, batch: Batch) -> Batch:
     """Fetch what there is; the batch is noted as ingested."""
-    files = (("output", batch.output_file_id), ("errors", batch.error_file_id))
-    for kind, file_id in files:
+    for kind, file_id in zip(RESULT_KINDS, (batch.output_file_id, batch.error_file_id), strict=True):
         if file_id is not None:
             await _fetch(ports, batch, kind, file_id)
     return await ports.store.batches.record(
-        ports.lease, batch, None, now=ports.now(), ingested_at=ports.now()
+        ports.lease, batch, None, now=ports.clock.now(), ingested_at=ports.clock.now()
     )
 
 
-async def _fetch(ports: Ports, batch: Batch, kind: str, file_id: str) -> None:
+async def _fetch(ports: Access, batch: Batch, kind: str, file_id: str) -> None:
     name = results_name(ports.run_id, batch, kind)
     path = ports.spool.path(name)
     part = path.with_name(f".{path.name}.part")
@@ -37,11 +36,12 @@ async def _fetch(ports: Ports, batch: Batch, kind: str, file_id: str) -> None:
     try:
         size = await ports.provider.fetch(file_id, part)
     except RequestRefused as error:
-        if error.status != GONE and batch.ended_at is not None and ports.now() - batch.ended_at < GRACE:
+        if error.status != GONE and batch.ended_at is not None and ports.clock.now() - batch.ended_at < GRACE:
             # Files may be readable later than they are named, and what is in them is paid.
             raise ProviderUnavailable(str(error), ambiguous=False) from error
         # Gone for good: what it held is missing, and goes again.
-        await ports.tell(
+        await tell(
+            ports,
             EventName.RESULT_FILE_GONE,
             batch,
             file_id=file_id,

@@ -10,8 +10,9 @@ from nightmail.core.polling import GRACE, delay
 from nightmail.core.run import Run
 from nightmail.errors import NotFound, Unsupported
 from nightmail.providers.base import RemoteBatch
+from nightmail.stages.extras import ask_to_end
 from nightmail.stages.hurry import end_if_late
-from nightmail.stages.ports import Ports
+from nightmail.stages.ports import Access
 
 # From so many batches on, one list call is cheaper than asking after each.
 LIST_FROM = 6
@@ -22,7 +23,7 @@ VANISHED = "vanished"
 UNCONFIRMED = (None, Phase.VALIDATING)
 
 
-async def look(ports: Ports, run: Run, batches: Sequence[Batch]) -> None:
+async def look(ports: Access, run: Run, batches: Sequence[Batch]) -> None:
     """Look at batches that are due, with one list call where there are many."""
     waiting = {batch.provider_batch_id: batch for batch in batches}
     if len(waiting) >= LIST_FROM:
@@ -40,7 +41,7 @@ async def look(ports: Ports, run: Run, batches: Sequence[Batch]) -> None:
         await end_if_late(ports, run, await poll(ports, run, batch))
 
 
-async def poll(ports: Ports, run: Run, batch: Batch) -> Batch:
+async def poll(ports: Access, run: Run, batch: Batch) -> Batch:
     """Look at one batch."""
     assert batch.provider_batch_id is not None
     try:
@@ -51,7 +52,7 @@ async def poll(ports: Ports, run: Run, batch: Batch) -> Batch:
             ports.lease,
             batch,
             BatchEvent.ENDED,
-            now=ports.now(),
+            now=ports.clock.now(),
             phase=Phase.FAILED,
             status=VANISHED,
             error_message=str(error),
@@ -59,10 +60,12 @@ async def poll(ports: Ports, run: Run, batch: Batch) -> Batch:
     return await note(ports, run, batch, remote)
 
 
-async def note(ports: Ports, run: Run, batch: Batch, remote: RemoteBatch) -> Batch:
+async def note(ports: Access, run: Run, batch: Batch, remote: RemoteBatch) -> Batch:
     """Write down what the provider says of a batch; it has ended if the provider says so and, where
-    there must be files, names them (they may appear some polls later)."""
-    now = ports.now()
+    there must be files, names them (they may appear some polls later). An extra is asked to end."""
+    if batch.extra_of is not None:
+        await ask_to_end(ports, remote)
+    now = ports.clock.now()
     if batch.phase in UNCONFIRMED and remote.phase not in (*UNCONFIRMED, Phase.FAILED):
         await ports.store.batches.record_acceptance(ports.lease, batch)
     told = {

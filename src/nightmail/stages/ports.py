@@ -1,4 +1,8 @@
-"""What a stage may touch: the ports of one run, and nothing else."""
+"""What a stage may touch: the ports of one run, and nothing else.
+
+Stages that neither ask nor judge take `Access`, which needs no task: `nightmail doctor` carries them out
+for runs whose task may be gone.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +45,27 @@ class Clock(Protocol):
         ...
 
 
+class Access(Protocol):
+    """What the provider has of one run, and where it is written down, held under one lease."""
+
+    @property
+    def store(self) -> Store: ...
+    @property
+    def spool(self) -> Spool: ...
+    @property
+    def provider(self) -> Provider: ...
+    @property
+    def prices(self) -> PriceTable: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def run_no(self) -> int: ...
+    @property
+    def run_id(self) -> RunId: ...
+    @property
+    def lease(self) -> Lease: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     """The ports of one run, held under one lease."""
@@ -62,7 +87,11 @@ class Ports:
         return self.clock.now()
 
     async def tell(self, name: EventName, batch: Batch | None = None, **detail: Any) -> None:
-        """Write down for people that something happened; nothing is ever decided from it."""
-        log(name, run_id=self.run_id, batch_id=batch.batch_id if batch else None, detail=detail)
-        batch_no = batch.batch_no if batch else None
-        await self.store.events.record(self.run_no, name, now=self.now(), batch_no=batch_no, **detail)
+        await tell(self, name, batch, **detail)
+
+
+async def tell(access: Access, name: EventName, batch: Batch | None = None, **detail: Any) -> None:
+    """Write down for people that something happened; nothing is ever decided from it."""
+    log(name, run_id=access.run_id, batch_id=batch.batch_id if batch else None, detail=detail)
+    batch_no = batch.batch_no if batch else None
+    await access.store.events.record(access.run_no, name, now=access.clock.now(), batch_no=batch_no, **detail)

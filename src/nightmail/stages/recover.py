@@ -7,8 +7,9 @@ from nightmail.core.lifecycle import BatchEvent
 from nightmail.core.polling import delay
 from nightmail.core.recovery import QUARANTINE, Candidate, find
 from nightmail.core.run import Run
-from nightmail.errors import ProviderError, Unsupported
+from nightmail.errors import Unsupported
 from nightmail.providers.base import RemoteBatch
+from nightmail.stages.extras import take_in
 from nightmail.stages.ports import Ports
 from nightmail.stages.submit import record_submitted
 from nightmail.telemetry import EventName
@@ -34,7 +35,7 @@ async def recover(ports: Ports, run: Run, batch: Batch) -> Batch:
         return await _unsearchable(ports, batch)
     known = frozenset(await ports.store.batches.provider_ids(batch.account))
     found = find(
-        (_candidate(remote) for remote in remotes.values()),
+        (candidate(remote) for remote in remotes.values()),
         batch_id=batch.batch_id,
         input_file_id=batch.input_file_id,
         known=known,
@@ -42,7 +43,7 @@ async def recover(ports: Ports, run: Run, batch: Batch) -> Batch:
         now=now,
     )
     for extra in found.extras:
-        await _cancel_extra(ports, batch, extra)
+        await take_in(ports, batch, remotes[extra])
     if found.adopt is not None:
         return await record_submitted(ports, batch, remotes[found.adopt])
     if found.wait_until is not None:
@@ -73,22 +74,8 @@ async def _unsearchable(ports: Ports, batch: Batch) -> Batch:
     )
 
 
-async def _cancel_extra(ports: Ports, batch: Batch, provider_batch_id: str) -> None:
-    try:
-        await ports.provider.cancel(provider_batch_id)
-    except ProviderError as error:
-        message = str(error)
-    else:
-        message = "cancelled"
-    await ports.tell(
-        EventName.EXTRA_BATCH,
-        batch,
-        provider_batch_id=provider_batch_id,
-        message=message,
-    )
-
-
-def _candidate(remote: RemoteBatch) -> Candidate:
+def candidate(remote: RemoteBatch) -> Candidate:
+    """As much of what the provider tells as recovery decides from."""
     return Candidate(
         remote.id, remote.input_file_id, remote.metadata, remote.created_at, remote.completed or 0
     )

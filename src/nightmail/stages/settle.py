@@ -1,5 +1,7 @@
 """outcomes -> states: each request of a batch succeeds, goes again, or is final, in one transaction.
 
+A batch is judged and settled together with its extras (`stages/extras.py`).
+
 What goes again with another body (a repair, a larger cap, the fallback model) gets a new line in a new
 file, written before that transaction; a crash between the two leaves a file that will be written again.
 """
@@ -11,10 +13,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from nightmail.core.batch import Batch
+from nightmail.core.batch import Batch, BatchState
 from nightmail.core.lifecycle import BatchEvent, RequestEvent
-from nightmail.core.pricing import cost_pusd, price_of
-from nightmail.core.request import Mode
+from nightmail.core.pricing import price_of
 from nightmail.core.result import Outcome, Rejection
 from nightmail.core.retry import (
     Again,
@@ -24,27 +25,32 @@ from nightmail.core.retry import (
     after_rejection,
 )
 from nightmail.core.run import KeyKind, Run, Wish
-from nightmail.core.usage import Usage
 from nightmail.stages.amend import Amendment, amended_lines, cap_can_grow
+from nightmail.stages.extras import book, tell_booked
 from nightmail.stages.parts import part_name, part_schema, writing
 from nightmail.stages.ports import Ports
 from nightmail.stages.records import Records
 from nightmail.stages.refused import settle_refused
-from nightmail.stages.validate import Judge, Problem, ResultFile, Verdicts, results_name
-from nightmail.stores.base import BatchSums, Member, Setback, StoredShard
+from nightmail.stages.validate import RESULT_KINDS, Judge, Problem, ResultFile, Verdicts, results_name
+from nightmail.stores.base import Member, Setback, StoredShard
 from nightmail.telemetry import EventName
 
 TOLD = 20  # names told in one event
 
 
 async def settle(ports: Ports, run: Run, batch: Batch) -> Batch:
-    """Judge an ended batch whose result files are here, and settle every request of it."""
-    files = await _result_files(ports, batch)
-    if batch.error_code is not None and not files:
-        return await settle_refused(ports, run, batch, BatchEvent.SETTLED)
+    """Judge an ended batch whose result files are here, and settle every request of it; with it its
+    extras, which have all ended too."""
     members = await ports.store.requests.members(batch)
+    if batch.extra_of is not None and not members:
+        return await book(ports, batch)
+    ended = await ports.store.batches.list(run.run_no, states=[BatchState.ENDED])
+    extras = [each for each in ended if each.extra_of == batch.batch_no]
+    files = await _result_files(ports, batch, extras)
+    if batch.error_code is not None and batch.extra_of is None and not files:
+        return await settle_refused(ports, run, batch, BatchEvent.SETTLED)
     shards = await ports.store.requests.list_shards(run.run_no) if ports.task.needs_record else []
-    verdicts = await asyncio.to_thread(_judge, ports, run, batch, members, files, shards)
+    verdicts = await asyncio.to_thread(_judge, ports, run, batch, extras, members, files, shards)
     await _tell(ports, batch, verdicts)
     decided = [_decide(ports, run, batch.model, problem) for problem in verdicts.problems]
     amendments = [
@@ -57,27 +63,44 @@ async def settle(ports: Ports, run: Run, batch: Batch) -> Batch:
         msgspec.structs.replace(_setback(ports, run, problem, decision), line=lines.get(problem.member.seq))
         for problem, decision in zip(verdicts.problems, decided, strict=True)
     ]
-    return await ports.store.requests.record_outcomes(
+    silent = sum(problem.answer is None for problem in verdicts.problems)
+    booked = [
+        (extra, bill.sums(succeeded=0, silent=extra.requests - bill.answers))
+        for extra in extras
+        for bill in [verdicts.bills[extra.batch_no]]
+    ]
+    settled = await ports.store.requests.record_outcomes(
         ports.lease,
         batch,
         successes=verdicts.successes,
         setbacks=setbacks,
-        sums=_sums(ports, batch, verdicts),
+        sums=verdicts.bills[batch.batch_no].sums(succeeded=len(verdicts.successes), silent=silent),
         event=BatchEvent.SETTLED,
         now=ports.now(),
+        extras=booked,
     )
+    for extra, sums in booked:
+        await tell_booked(ports, extra, sums)
+    return settled
 
 
-async def _result_files(ports: Ports, batch: Batch) -> list[ResultFile]:
+async def _result_files(ports: Ports, batch: Batch, extras: Sequence[Batch]) -> list[ResultFile]:
+    """The batch's own files, then those of its extras that may hold answers."""
     numbers = {path: number for number, path in (await ports.store.requests.file_paths(batch.run_no)).items()}
-    names = [results_name(ports.run_id, batch, kind) for kind in ("output", "errors")]
-    return [ResultFile(file_no=numbers[name], name=name) for name in names if name in numbers]
+    wanted = [(batch, kind) for kind in RESULT_KINDS] + [(extra, "output") for extra in extras]
+    names = [(each, results_name(ports.run_id, each, kind)) for each, kind in wanted]
+    return [
+        ResultFile(file_no=numbers[name], name=name, batch_no=each.batch_no)
+        for each, name in names
+        if name in numbers
+    ]
 
 
 def _judge(
     ports: Ports,
     run: Run,
     batch: Batch,
+    extras: Sequence[Batch],
     members: Sequence[Member],
     files: Sequence[ResultFile],
     shards: Sequence[StoredShard],
@@ -90,6 +113,7 @@ def _judge(
             spool=ports.spool,
             run_id=run.run_id,
             batch=batch,
+            extras=extras,
             members=members,
             price=price_of(batch.model, ports.prices),
             records=Records(ports.spool, ports.source, shards) if shards else None,
@@ -141,40 +165,6 @@ def _setback(ports: Ports, run: Run, problem: Problem, decision: RetryDecision) 
         output_tokens=problem.usage.output_tokens,
         cost_pusd=problem.cost_pusd,
     )
-
-
-def _sums(ports: Ports, batch: Batch, verdicts: Verdicts) -> BatchSums:
-    """What the batch used and cost. Where the provider's own sum is higher than that of its lines, it
-    billed answers that are in no file: paid, and wasted."""
-    seen = verdicts.usage
-    unseen = Usage(
-        max(0, (batch.billed_input or 0) - seen.input_tokens),
-        max(0, (batch.billed_output or 0) - seen.output_tokens),
-        max(0, (batch.billed_cached or 0) - seen.cached_tokens),
-    )
-    lost = lost_sync = 0
-    price = price_of(batch.model, ports.prices)
-    if price is not None and (unseen.input_tokens or unseen.output_tokens):
-        silent = max(1, sum(problem.answer is None for problem in verdicts.problems))
-        lost = cost_pusd(unseen, price, mode=batch.mode, requests=silent)
-        lost_sync = cost_pusd(unseen, price, mode=Mode.SYNC, requests=silent)
-    return BatchSums(
-        succeeded=len(verdicts.successes),
-        answers=verdicts.answers,
-        input_tokens=seen.input_tokens + unseen.input_tokens,
-        output_tokens=seen.output_tokens + unseen.output_tokens,
-        cached_tokens=seen.cached_tokens + unseen.cached_tokens,
-        reasoning_tokens=seen.reasoning_tokens,
-        cost_pusd=_plus(verdicts.cost_pusd, lost),
-        sync_cost_pusd=_plus(verdicts.sync_cost_pusd, lost_sync),
-        wasted_pusd=_plus(verdicts.wasted_pusd, lost),
-        counted_tokens=verdicts.counted_tokens,
-        compared_tokens=seen.input_tokens,
-    )
-
-
-def _plus(known: int | None, more: int) -> int | None:
-    return None if known is None else known + more
 
 
 async def _tell(ports: Ports, batch: Batch, verdicts: Verdicts) -> None:

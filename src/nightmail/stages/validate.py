@@ -1,8 +1,11 @@
-"""result -> output or rejection: judge every line of a batch's result files.
+"""result -> output or rejection: judge every line of a batch's result files, and of its extras'.
 
 A function of the files, the members and the task: run again after a crash, or after the user mended
 the task, it needs no provider and costs nothing. What it finds is judged per line, never from the
 batch's status or counts.
+
+An extra's answers come last: they count for requests that the batch itself has no answer for, and are
+wasted otherwise. Its errors say nothing, since it was asked to end.
 """
 
 from __future__ import annotations
@@ -15,18 +18,19 @@ import msgspec
 
 from nightmail.core.batch import Batch, Phase
 from nightmail.core.ids import RunId, seq_of
-from nightmail.core.pricing import Price, billed_mode, cost_pusd
-from nightmail.core.request import Mode
+from nightmail.core.pricing import Price
 from nightmail.core.result import Outcome, Rejection, Response, Result
 from nightmail.core.usage import NO_USAGE, Usage
 from nightmail.providers.base import Provider
 from nightmail.spool import Spool
+from nightmail.stages.bill import Bill
 from nightmail.stages.build import described
 from nightmail.stages.parts import PartWriter
 from nightmail.stages.records import Records
 from nightmail.stores.base import Address, Member, Success
 from nightmail.tasks.prepared import PreparedTask
 
+RESULT_KINDS = ("output", "errors")
 MAX_MESSAGE = 2_000
 PICO = 1_000_000_000_000
 
@@ -48,31 +52,28 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdicts(msgspec.Struct, kw_only=True):
-    """What the files of one batch hold. `successes` and `problems` together name each member once."""
+    """What the files of one batch and its extras hold. `successes` and `problems` together name each
+    member once, `bills` has the bill of each of these batches by its number."""
 
     successes: list[Success] = []
     problems: list[Problem] = []
-    usage: Usage = NO_USAGE
-    cost_pusd: int | None = 0
-    sync_cost_pusd: int | None = 0
-    wasted_pusd: int | None = 0
-    counted_tokens: int = 0
-    answers: int = 0
     unknown: list[str] = []  # names that this batch never sent
     duplicates: int = 0
     unreadable: int = 0
     callback_errors: list[str] = []
+    bills: dict[int, Bill] = {}
 
 
 class ResultFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A result file in the spool."""
+    """A result file in the spool, and the number of its batch."""
 
     file_no: int
     name: str
+    batch_no: int
 
 
 class Judge:
-    """Judges one batch; used once, in one thread."""
+    """Judges one batch, and its `extras` with it; used once, in one thread."""
 
     def __init__(
         self,
@@ -82,6 +83,7 @@ class Judge:
         spool: Spool,
         run_id: RunId,
         batch: Batch,
+        extras: Sequence[Batch],
         members: Sequence[Member],
         price: Price | None,
         records: Records | None,
@@ -93,20 +95,24 @@ class Judge:
         self._run_id = run_id
         self._batch = batch
         self._members = {member.seq: member for member in members}
-        self._price = price
         self._records = records
         self._part = part
         self._succeeded: set[int] = set()
         self._problems: dict[int, Problem] = {}
-        self._totals = [0, 0, 0, 0]
-        self._verdicts = Verdicts(successes=[], problems=[], unknown=[], callback_errors=[])
+        bills = {each.batch_no: Bill(each, price) for each in (batch, *extras)}
+        self._bill = bills[batch.batch_no]
+        # Requests of which an answer is on the bill of a batch that holds others' requests too.
+        self._billed: dict[int, set[int]] = {number: set() for number in bills}
+        self._verdicts = Verdicts(successes=[], problems=[], unknown=[], callback_errors=[], bills=bills)
 
     def judge(self, files: Sequence[ResultFile]) -> Verdicts:
-        """Read every line of `files`, then find out what is in none of them."""
+        """Read every line of `files`, those of extras last, then find out what is in none of them."""
         found = self._verdicts
         for file in files:
+            self._bill = found.bills[file.batch_no]
+            read = self._line if file.batch_no == self._batch.batch_no else self._extra_line
             for offset, line in self._spool.lines(file.name):
-                self._line(line, Address(file.file_no, offset, len(line)))
+                read(line, Address(file.file_no, offset, len(line)))
         absent = _absent_outcome(self._batch.phase)
         for seq, member in self._members.items():
             if seq in self._succeeded:
@@ -115,24 +121,61 @@ class Judge:
                 self._problems.get(seq)
                 or Problem(member=member, outcome=absent, message=_absent_message(absent, self._batch))
             )
-        found.usage = Usage(*self._totals)
         return found
 
-    def _line(self, line: bytes, address: Address) -> None:
+    def _read(self, line: bytes) -> tuple[int, Result] | None:
+        """Which request of this run a line is about, and what it says; None if it is about none."""
         try:
             result = self._provider.read_result(line, self._batch.endpoint)
         except ValueError:
             self._verdicts.unreadable += 1
-            return
+            return None
         if result.custom_id is None:
             # Its request is found by subtraction: it will be in no other line.
-            return
+            return None
         seq = seq_of(result.custom_id, self._run_id)
-        member = self._members.get(seq) if seq is not None else None
-        if member is None:
+        if seq is None:
             self._verdicts.unknown.append(result.custom_id[:100])
+            return None
+        return seq, result
+
+    def _extra_line(self, line: bytes, address: Address) -> None:
+        read = self._read(line)
+        if read is None or (response := read[1].response) is None:
             return
+        seq = read[0]
+        if self._is_billed(seq):
+            return
+        member, before = self._members.get(seq), self._problems.get(seq)
+        if member is None or seq in self._succeeded or (before and before.rejection is not None):
+            self._bill.waste(self._bill.add(response.usage))
+            return
+        self._problems.pop(seq, None)
+        self._response(member, response, address)
+
+    def _is_billed(self, seq: int) -> bool:
+        """Has an answer to this request been billed in the batch that is being read? From now on it has."""
+        billed = self._billed[self._bill.batch.batch_no]
+        if seq in billed:
+            self._verdicts.duplicates += 1
+            return True
+        billed.add(seq)
+        return False
+
+    def _line(self, line: bytes, address: Address) -> None:
+        read = self._read(line)
+        if read is None:
+            return
+        seq, result = read
+        member = self._members.get(seq)
         response = result.response
+        if member is None:
+            if self._batch.extra_of is None:
+                self._verdicts.unknown.append(str(result.custom_id)[:100])
+            elif response is not None and not self._is_billed(seq):
+                # Answered elsewhere when this batch came to light.
+                self._bill.waste(self._bill.add(response.usage))
+            return
         before = self._problems.get(member.seq)
         # The first answer counts, and any answer before none.
         if member.seq in self._succeeded or (before and (response is None or before.rejection is not None)):
@@ -154,7 +197,7 @@ class Judge:
 
     def _response(self, member: Member, response: Response, address: Address) -> None:
         usage = response.usage
-        cost = self._book(usage, member.tokens, response.tier)
+        cost = self._bill.add(usage, member.tokens, tier=response.tier)
         judged = self._task.judge(response)
         rejection, message, complaint = judged.rejection, judged.message, judged.complaint
         output = judged.output
@@ -162,8 +205,7 @@ class Judge:
             message = complaint = self._task.check(output, self._records.read(member.seq))
             rejection = Rejection.CHECK if message is not None else None
         if rejection is not None:
-            if self._verdicts.wasted_pusd is not None:
-                self._verdicts.wasted_pusd = None if cost is None else self._verdicts.wasted_pusd + cost
+            self._bill.waste(cost)
             self._problems[member.seq] = Problem(
                 member=member,
                 outcome=Outcome.SUCCEEDED,
@@ -200,27 +242,6 @@ class Judge:
                 self._task.task.on_output(self._records.read(member.seq), output)
             except Exception as error:  # the user's code; the output is good all the same
                 self._verdicts.callback_errors.append(f"record {member.key!r}: {described(error)}"[:500])
-
-    def _book(self, usage: Usage, counted: int, tier: str | None) -> int | None:
-        """Add one billed answer to the sums; its cost."""
-        found = self._verdicts
-        found.answers += 1
-        totals = self._totals
-        totals[0] += usage.input_tokens
-        totals[1] += usage.output_tokens
-        totals[2] += usage.cached_tokens
-        totals[3] += usage.reasoning_tokens
-        if usage.input_tokens:
-            found.counted_tokens += counted
-        if self._price is None:
-            found.cost_pusd = found.sync_cost_pusd = found.wasted_pusd = None
-            return None
-        cost = cost_pusd(usage, self._price, mode=billed_mode(self._batch.mode, tier))
-        assert found.cost_pusd is not None
-        assert found.sync_cost_pusd is not None
-        found.cost_pusd += cost
-        found.sync_cost_pusd += cost_pusd(usage, self._price, mode=Mode.SYNC)
-        return cost
 
 
 def _absent_outcome(phase: Phase | None) -> Outcome:

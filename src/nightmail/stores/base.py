@@ -188,8 +188,10 @@ class Requests(Protocol):
         sums: BatchSums,
         event: BatchEvent,
         now: datetime,
+        extras: Sequence[tuple[Batch, BatchSums]] = (),
     ) -> Batch:
-        """Each request of the batch gets its one outcome and the batch moves by `event`, all at once."""
+        """Each request of the batch gets its one outcome and the batch moves by `event`, all at once;
+        its `extras`, which were judged with it, are settled with it."""
         ...
 
     async def record_revalidated(self, lease: Lease, accepted: Sequence[Failure], *, now: datetime) -> None:
@@ -260,6 +262,13 @@ class Batches(Protocol):
         self, lease: Lease, batch: Batch, event: BatchEvent | None, *, now: datetime, **changes: Any
     ) -> Batch:
         """Move the batch by its table (or not at all, event None) and note what changed."""
+        ...
+
+    async def record_extra(
+        self, lease: Lease, batch: Batch, provider_batch_id: str, *, now: datetime, **changes: Any
+    ) -> Batch:
+        """Write down that the provider has `batch` a second time, under this id: a batch of its own, in
+        progress. Requests that `batch` had and that are open and in no batch now are moved into it."""
         ...
 
     async def read(self, batch_id: BatchId) -> Batch | None: ...

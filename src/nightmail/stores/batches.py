@@ -21,7 +21,9 @@ from nightmail.stores.rows import batch_of
 from nightmail.stores.tallies import move_tally
 
 # What a stage may note on a batch beside its state.
-CHANGEABLE = frozenset(Batch.__struct_fields__) - {"batch_no", "run_no", "batch_id", "state"}
+CHANGEABLE = frozenset(Batch.__struct_fields__) - {"batch_no", "run_no", "batch_id", "state", "extra_of"}
+# Its requests have their outcome, or never got one from it: what is open of them is free.
+THROUGH = (BatchState.SETTLED, BatchState.FINALISED, BatchState.ABANDONED)
 
 
 class SqliteBatches:
@@ -117,6 +119,15 @@ class SqliteBatches:
 
         return await self._database.write(work)
 
+    async def record_extra(
+        self, lease: Lease, batch: Batch, provider_batch_id: str, *, now: datetime, **changes: Any
+    ) -> Batch:
+        def work(tx: Transaction) -> Batch:
+            tx.fence(lease)
+            return _insert_extra(tx, batch, now, provider_batch_id=provider_batch_id, **changes)
+
+        return await self._database.write(work)
+
     async def read(self, batch_id: BatchId) -> Batch | None:
         row = await self._database.read(lambda tx: tx.row("read_batch", batch_id=batch_id))
         return batch_of(row) if row else None
@@ -154,14 +165,12 @@ def record_batch(tx: Transaction, batch: Batch, event: BatchEvent | None, **chan
 
 def _insert(tx: Transaction, run_no: int, new: NewBatch, now: datetime) -> Batch:
     run = tx.row("read_run_by_number", run_no=run_no)
-    count = tx.row("count_batches", run_no=run_no)
     assert run is not None
-    assert count is not None
     first, last = new.seqs[0], new.seqs[-1]
     number = tx.insert(
         "insert_batch",
         run_no=run_no,
-        batch_id=batch_id(RunId(run["run_id"]), count["n"] + 1),
+        batch_id=_next_id(tx, run_no),
         mode=new.mode,
         account=new.account,
         model=new.group.model,
@@ -200,3 +209,33 @@ def _insert(tx: Transaction, run_no: int, new: NewBatch, now: datetime) -> Batch
     row = tx.row("read_batch_by_number", batch_no=number)
     assert row is not None
     return batch_of(row)
+
+
+def _insert_extra(tx: Transaction, batch: Batch, now: datetime, **changes: Any) -> Batch:
+    number = tx.insert(
+        "insert_extra", batch_id=_next_id(tx, batch.run_no), extra_of=batch.batch_no, now=at(now)
+    )
+    current = tx.row("read_batch_by_number", batch_no=batch.batch_no)
+    row = tx.row("read_batch_by_number", batch_no=number)
+    assert current is not None
+    assert row is not None
+    if BatchState(current["state"]) in THROUGH:
+        key = {
+            "run_no": batch.run_no,
+            "first": batch.first_seq,
+            "last": batch.last_seq,
+            "batch_no": batch.batch_no,
+        }
+        for left in tx.rows("count_left", **key):
+            old = RequestState(left["state"])
+            move_tally(tx, batch.run_no, old, move_request(old, RequestEvent.BATCHED), left["n"])
+        tx.run("move_left", to=number, **key)
+    return record_batch(tx, batch_of(row), BatchEvent.SUBMITTED, **changes)
+
+
+def _next_id(tx: Transaction, run_no: int) -> BatchId:
+    run = tx.row("read_run_by_number", run_no=run_no)
+    count = tx.row("count_batches", run_no=run_no)
+    assert run is not None
+    assert count is not None
+    return batch_id(RunId(run["run_id"]), count["n"] + 1)

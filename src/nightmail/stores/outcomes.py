@@ -48,9 +48,11 @@ def settle(
                 if each.line
             ),
         )
-    if moved != batch.requests or moved != len(successes) + len(setbacks):
+    # An extra has as many requests as were open when it came to light.
+    wanted = moved + _still_in(tx, batch) if batch.extra_of is not None else batch.requests
+    if moved != wanted or moved != len(successes) + len(setbacks):
         raise IllegalMove(
-            f"batch {batch.batch_id!r} has {batch.requests} requests, but {len(successes) + len(setbacks)} "
+            f"batch {batch.batch_id!r} has {wanted} requests, but {len(successes) + len(setbacks)} "
             f"outcomes were given and {moved} requests were waiting for one"
         )
     move_tally(tx, run_no, RequestState.IN_BATCH, succeeded, len(successes))
@@ -60,6 +62,30 @@ def settle(
         if state is not RequestState.CANCELLED:
             add_tally(tx, run_no, "reason" if state is RequestState.FAILED else "again", reason, n)
     tx.run("calibrate_run", run_no=run_no, counted=sums.counted_tokens, billed=sums.compared_tokens)
+    return _close(tx, batch, sums, event, now)
+
+
+def settle_extras(tx: Transaction, extras: Sequence[tuple[Batch, BatchSums]], now: datetime) -> None:
+    """Batches that were judged with another have their own bill and no requests."""
+    for extra, sums in extras:
+        if _still_in(tx, extra):
+            raise IllegalMove(f"batch {extra.batch_id!r} has requests that wait for an outcome of its own")
+        _close(tx, extra, sums, BatchEvent.SETTLED, now)
+
+
+def _still_in(tx: Transaction, batch: Batch) -> int:
+    row = tx.row(
+        "count_members",
+        run_no=batch.run_no,
+        first=batch.first_seq,
+        last=batch.last_seq,
+        batch_no=batch.batch_no,
+    )
+    assert row is not None
+    return int(row["n"])
+
+
+def _close(tx: Transaction, batch: Batch, sums: BatchSums, event: BatchEvent, now: datetime) -> Batch:
     return record_batch(
         tx,
         batch,

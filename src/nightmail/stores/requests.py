@@ -31,7 +31,7 @@ from nightmail.stores.base import (
     Tally,
 )
 from nightmail.stores.database import Database, Transaction, at, moment
-from nightmail.stores.outcomes import record_unsent, settle
+from nightmail.stores.outcomes import record_unsent, settle, settle_extras
 from nightmail.stores.rows import address_of
 from nightmail.stores.runs import move
 from nightmail.stores.tallies import add_tally, move_tally, read_tally
@@ -156,9 +156,11 @@ class SqliteRequests:
         sums: BatchSums,
         event: BatchEvent,
         now: datetime,
+        extras: Sequence[tuple[Batch, BatchSums]] = (),
     ) -> Batch:
         def work(tx: Transaction) -> Batch:
             tx.fence(lease)
+            settle_extras(tx, extras, now)
             return settle(tx, batch, successes, setbacks, sums, event, now)
 
         return await self._database.write(work)

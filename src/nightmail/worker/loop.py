@@ -22,6 +22,7 @@ from nightmail.errors import IllegalMove
 from nightmail.stages.call import call, start_calls
 from nightmail.stages.cancel import cancel
 from nightmail.stages.enqueue import enqueue
+from nightmail.stages.extras import is_waiting
 from nightmail.stages.finalise import finalise
 from nightmail.stages.finish import finish
 from nightmail.stages.hurry import hurry, is_recalled, recall
@@ -112,10 +113,12 @@ class Driver:
         if not self._busy:
             if not batches and (done := await self._finish(run)) is not None:
                 return done
-            if run.state is RunState.DRAINING and self._holds.out_of_money(batches):
-                await self._holds.pause_for_budget(ports, run, batches)
+            # One that is judged together with another moves only when that one does.
+            moving = [batch for batch in batches if not is_waiting(batch, batches)]
+            if run.state is RunState.DRAINING and self._holds.out_of_money(moving):
+                await self._holds.pause_for_budget(ports, run, moving)
                 return None
-            if run.state is RunState.PAUSED and not self._awaits_results(run, batches):
+            if run.state is RunState.PAUSED and not self._awaits_results(run, moving):
                 return run
         await self._rest(run, batches)
         return None
@@ -172,6 +175,8 @@ class Driver:
                 )
         for batch in batches:
             if batch.batch_no in self._busy or (batch.due_at is not None and batch.due_at > now):
+                continue
+            if is_waiting(batch, batches):
                 continue
             if batch.state is BatchState.IN_PROGRESS and batch.mode is Mode.BATCH:
                 looks.append(batch)
@@ -239,6 +244,8 @@ class Driver:
                 if batch.ingested_at is None:
                     async with self._transfers:
                         batch = await ingest(ports, run, batch)
+                    if is_waiting(batch, await ports.store.batches.list(run.run_no, states=OPEN_BATCHES)):
+                        return
                 async with self._judgements:
                     batch = await settle(ports, run, batch)
                 # Once more: its reservation has become what it really cost.

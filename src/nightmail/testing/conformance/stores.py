@@ -30,6 +30,7 @@ from nightmail.stores.base import (
     Store,
     Success,
 )
+from nightmail.testing.conformance.store_extras import extras_are_settled_with_the_batch_that_they_double
 
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 RUN = RunId("sections-7f3a")
@@ -49,6 +50,7 @@ async def exercise_store(make: Open) -> None:
     await _what_goes_again_is_found(store, lease)
     await _a_lost_lease_writes_nothing(store, lease)
     await _a_finished_run_opens_again(store)
+    await extras_are_settled_with_the_batch_that_they_double(store, NOW)
     await store.close()
 
 

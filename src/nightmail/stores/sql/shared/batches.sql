@@ -4,6 +4,14 @@ INSERT INTO batches (run_no, batch_id, state, mode, account, model, endpoint, re
 VALUES (:run_no, :batch_id, 'planned', :mode, :account, :model, :endpoint, :requests, :tokens, :bytes, :inputs,
         :first_seq, :last_seq, :now);
 
+-- name: insert_extra
+-- A batch that the provider has a second time; its input file stays the other's.
+INSERT INTO batches (run_no, batch_id, state, mode, account, model, endpoint, requests, tokens, bytes, inputs,
+                     first_seq, last_seq, created_at, extra_of)
+SELECT run_no, :batch_id, 'planned', mode, account, model, endpoint, requests, tokens, bytes, inputs,
+       first_seq, last_seq, :now, batch_no
+FROM batches WHERE batch_no = :extra_of;
+
 -- name: count_batches
 SELECT count(*) AS n FROM batches WHERE run_no = :run_no;
 

@@ -69,11 +69,28 @@ WHERE run_no = :run_no AND seq BETWEEN :first AND :last AND batch_no = :batch_no
 UPDATE requests SET state = 'in_batch', batch_no = ?, due_at = NULL
 WHERE run_no = ? AND seq = ? AND state IN ('ready', 'waiting');
 
+-- name: count_left
+-- How many of the requests that a settled batch had last are open and in no batch, by state.
+SELECT state, count(*) AS n FROM requests
+WHERE run_no = :run_no AND seq BETWEEN :first AND :last AND batch_no = :batch_no
+  AND state IN ('ready', 'waiting')
+GROUP BY state;
+
+-- name: move_left
+-- They wait for what another batch has to say.
+UPDATE requests SET state = 'in_batch', batch_no = :to, due_at = NULL
+WHERE run_no = :run_no AND seq BETWEEN :first AND :last AND batch_no = :batch_no
+  AND state IN ('ready', 'waiting');
+
 -- name: list_members
 SELECT seq, key, attempts, expiries, tokens, file_no, offset, length, spent_input, spent_output, spent_pusd
 FROM requests
 WHERE run_no = :run_no AND seq BETWEEN :first AND :last AND batch_no = :batch_no AND state = 'in_batch'
 ORDER BY seq;
+
+-- name: count_members
+SELECT count(*) AS n FROM requests
+WHERE run_no = :run_no AND seq BETWEEN :first AND :last AND batch_no = :batch_no AND state = 'in_batch';
 
 -- name: succeed_one
 -- Bulk: answer file, offset, length, input, output, cost, run_no, seq, batch_no.

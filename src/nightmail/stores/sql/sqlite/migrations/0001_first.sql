@@ -132,6 +132,7 @@ CREATE TABLE batches (
   inputs            INTEGER NOT NULL,
   first_seq         INTEGER NOT NULL,
   last_seq          INTEGER NOT NULL,
+  extra_of          INTEGER REFERENCES batches,
   attempt           INTEGER NOT NULL DEFAULT 0,
   due_at            TEXT,
   polls             INTEGER NOT NULL DEFAULT 0,

@@ -1,0 +1,84 @@
+"""What one batch at the provider used and cost: the sum over its answers, and what the provider billed
+beyond them."""
+
+from __future__ import annotations
+
+from nightmail.core.batch import Batch
+from nightmail.core.pricing import Price, billed_mode, cost_pusd
+from nightmail.core.request import Mode
+from nightmail.core.usage import Usage
+from nightmail.stores.base import BatchSums
+
+
+class Bill:
+    """Adds up billed answers. Money in pico-USD, None once a price is unknown."""
+
+    def __init__(self, batch: Batch, price: Price | None) -> None:
+        self.batch = batch
+        self.answers = 0
+        self.cost_pusd: int | None = None if price is None else 0
+        self.sync_cost_pusd = self.cost_pusd
+        self.wasted_pusd = self.cost_pusd
+        self._price = price
+        self._mode = batch.mode
+        self._tokens = [0, 0, 0, 0]
+        # Calibration: our count of requests whose usage came back, and that usage.
+        self._counted = 0
+        self._compared = 0
+
+    def add(self, usage: Usage, counted: int | None = None, *, tier: str | None = None) -> int | None:
+        """One billed answer, by the tier that it names; its cost. `counted` is our count of its request,
+        where we have one."""
+        self.answers += 1
+        tokens = self._tokens
+        tokens[0] += usage.input_tokens
+        tokens[1] += usage.output_tokens
+        tokens[2] += usage.cached_tokens
+        tokens[3] += usage.reasoning_tokens
+        if counted is not None and usage.input_tokens:
+            self._counted += counted
+            self._compared += usage.input_tokens
+        if self.cost_pusd is None or self.sync_cost_pusd is None or self._price is None:
+            return None
+        cost = cost_pusd(usage, self._price, mode=billed_mode(self._mode, tier))
+        self.cost_pusd += cost
+        self.sync_cost_pusd += cost_pusd(usage, self._price, mode=Mode.SYNC)
+        return cost
+
+    def waste(self, cost: int | None) -> None:
+        """An answer that was added has bought no accepted output."""
+        if self.wasted_pusd is not None:
+            self.wasted_pusd = None if cost is None else self.wasted_pusd + cost
+
+    def sums(self, *, succeeded: int, silent: int) -> BatchSums:
+        """Everything. Where the provider's own sum is higher than that of the answers, it billed answers
+        that are in no file, of at most `silent` requests: paid, and wasted."""
+        batch = self.batch
+        seen = Usage(*self._tokens)
+        unseen = Usage(
+            max(0, (batch.billed_input or 0) - seen.input_tokens),
+            max(0, (batch.billed_output or 0) - seen.output_tokens),
+            max(0, (batch.billed_cached or 0) - seen.cached_tokens),
+        )
+        lost = lost_sync = 0
+        if self._price is not None and (unseen.input_tokens or unseen.output_tokens):
+            requests = max(1, silent)
+            lost = cost_pusd(unseen, self._price, mode=self._mode, requests=requests)
+            lost_sync = cost_pusd(unseen, self._price, mode=Mode.SYNC, requests=requests)
+        return BatchSums(
+            succeeded=succeeded,
+            answers=self.answers,
+            input_tokens=seen.input_tokens + unseen.input_tokens,
+            output_tokens=seen.output_tokens + unseen.output_tokens,
+            cached_tokens=seen.cached_tokens + unseen.cached_tokens,
+            reasoning_tokens=seen.reasoning_tokens,
+            cost_pusd=_plus(self.cost_pusd, lost),
+            sync_cost_pusd=_plus(self.sync_cost_pusd, lost_sync),
+            wasted_pusd=_plus(self.wasted_pusd, lost),
+            counted_tokens=self._counted,
+            compared_tokens=self._compared,
+        )
+
+
+def _plus(known: int | None, more: int) -> int | None:
+    return None if known is None else known + more
