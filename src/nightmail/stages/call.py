@@ -59,7 +59,7 @@ async def call(ports: Ports, run: Run, batch: Batch, throttle: Throttle) -> Batc
     members = await ports.store.requests.members(batch)
     paths = await ports.store.requests.file_paths(batch.run_no)
     todo = deque(member for member in members if member.seq not in answered)
-    file = await asyncio.to_thread(ports.spool.appendable, name)
+    file = await _opened(ports, name)
     try:
         await _Calls(ports, run, batch, throttle, todo, paths, file).make()
         file.flush()
@@ -81,6 +81,16 @@ async def call(ports: Ports, run: Run, batch: Batch, throttle: Throttle) -> Batc
         ingested_at=now,
         due_at=None,
     )
+
+
+async def _opened(ports: Ports, name: str) -> IO[bytes]:
+    opening = asyncio.ensure_future(asyncio.to_thread(ports.spool.appendable, name))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        # The thread opens it all the same, and nobody else would close it.
+        (await opening).close()
+        raise
 
 
 class _Calls:
