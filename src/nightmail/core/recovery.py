@@ -10,6 +10,8 @@ time to show it.
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -24,10 +26,28 @@ RUN_KEY = "nightmail_run"
 BATCH_KEY = "nightmail_batch"
 ATTEMPT_KEY = "nightmail_attempt"
 
+_UPLOAD_NAME = re.compile(r"[a-z0-9-]+\.b[1-9][0-9]*\.(?P<mark>[0-9a-f]{8})\.jsonl")
+
 
 def metadata(run_id: str, batch_id: str, attempt: int) -> dict[str, str]:
     """What our batches carry at the provider."""
     return {RUN_KEY: run_id, BATCH_KEY: batch_id, ATTEMPT_KEY: str(attempt)}
+
+
+def mark_of(run_id: str, created_at: datetime) -> str:
+    """Tells a run from one of the same name in another home: it began at another moment."""
+    return hashlib.sha256(f"{run_id} {created_at.isoformat()}".encode()).hexdigest()[:8]
+
+
+def upload_name(batch_id: str, mark: str) -> str:
+    """What our input files are called at the provider."""
+    return f"{batch_id}.{mark}.jsonl"
+
+
+def mark_in(filename: str) -> str | None:
+    """The mark in the name of an input file; None if the name is not one of ours."""
+    found = _UPLOAD_NAME.fullmatch(filename)
+    return found["mark"] if found else None
 
 
 class Candidate(NamedTuple):

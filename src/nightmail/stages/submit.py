@@ -18,13 +18,13 @@ from nightmail.core.batch import Batch
 from nightmail.core.lifecycle import BatchEvent
 from nightmail.core.polling import delay
 from nightmail.core.quota import Hold
-from nightmail.core.recovery import metadata
+from nightmail.core.recovery import mark_of, metadata, upload_name
 from nightmail.core.run import Run
 from nightmail.errors import NotFound, ProviderError, ProviderUnavailable, QuotaReached, RequestRefused
 from nightmail.providers.base import RemoteBatch
 from nightmail.stages.money import admission
 from nightmail.stages.plan import limits_for
-from nightmail.stages.ports import Ports
+from nightmail.stages.ports import Access, Ports, tell
 from nightmail.stages.refused import settle_refused
 from nightmail.telemetry import EventName
 
@@ -53,20 +53,22 @@ async def submit(ports: Ports, run: Run, batch: Batch) -> Batch | Hold:
     batch = claimed
     if batch.input_file_id is None:
         try:
-            batch = await _upload(ports, batch)
+            batch = await _upload(ports, run, batch)
         except RequestRefused as error:
             return await _refuse(ports, run, batch, error)
     return await _create(ports, run, batch)
 
 
-async def _upload(ports: Ports, batch: Batch) -> Batch:
+async def _upload(ports: Ports, run: Run, batch: Batch) -> Batch:
+    # `nightmail doctor` knows by this name what an upload that was never recorded belongs to.
+    filename = upload_name(batch.batch_id, mark_of(run.run_id, run.created_at))
     name = input_name(ports.run_id, batch)
     members = await ports.store.requests.members(batch)
     paths = await ports.store.requests.file_paths(batch.run_no)
     ranges = [(paths[each.file_no], each.offset, each.length) for each in members]
     size = await asyncio.to_thread(ports.spool.gather, ranges, name)
     try:
-        remote = await ports.provider.upload(ports.spool.path(name), filename=f"{batch.batch_id}.jsonl")
+        remote = await ports.provider.upload(ports.spool.path(name), filename=filename)
         if remote.bytes is not None and remote.bytes != size:
             raise ProviderUnavailable(
                 f"the upload of {batch.batch_id!r} arrived with {remote.bytes:,} of {size:,} bytes",
@@ -126,24 +128,20 @@ async def _create(ports: Ports, run: Run, batch: Batch) -> Batch:
     raise AssertionError("unreachable")
 
 
-async def record_submitted(ports: Ports, batch: Batch, remote: RemoteBatch) -> Batch:
+async def record_submitted(ports: Access, batch: Batch, remote: RemoteBatch) -> Batch:
     """The provider has the batch, under this id."""
     batch = await ports.store.batches.record(
         ports.lease,
         batch,
         BatchEvent.SUBMITTED,
-        now=ports.now(),
+        now=ports.clock.now(),
         provider_batch_id=remote.id,
         status=remote.status,
         phase=remote.phase,
         polls=0,
-        due_at=ports.now() + delay(0, chance=ports.clock.chance()),
+        due_at=ports.clock.now() + delay(0, chance=ports.clock.chance()),
     )
-    await ports.tell(
-        EventName.BATCH_SUBMITTED,
-        batch,
-        provider_batch_id=remote.id,
-    )
+    await tell(ports, EventName.BATCH_SUBMITTED, batch, provider_batch_id=remote.id)
     return batch
 
 

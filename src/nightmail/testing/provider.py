@@ -80,6 +80,7 @@ class ScriptedProvider:
     name: str = "scripted"
     account: str = "desk:00000000"
     uploads: dict[str, bytes] = field(default_factory=dict)
+    filenames: dict[str, str] = field(default_factory=dict)
     batches: dict[str, ScriptedBatch] = field(default_factory=dict)
     executed: Counter[str] = field(default_factory=Counter)
     calls: int = 0
@@ -105,7 +106,9 @@ class ScriptedProvider:
 
     async def upload(self, path: Path, *, filename: str) -> RemoteFile:
         content = path.read_bytes()  # noqa: ASYNC240 - a test's small file
-        return RemoteFile(id=self._keep(content), bytes=len(content), filename=filename)
+        file_id = self._keep(content)
+        self.filenames[file_id] = filename
+        return RemoteFile(id=file_id, bytes=len(content), filename=filename)
 
     async def create(
         self, *, input_file_id: str, endpoint: Endpoint, metadata: Mapping[str, str]
@@ -139,8 +142,10 @@ class ScriptedProvider:
             yield await self.poll(provider_batch_id)
 
     async def files(self) -> AsyncIterator[RemoteFile]:
-        for file_id in self.uploads:
-            yield RemoteFile(id=file_id)
+        if not self.searchable:
+            raise Unsupported("no list here")
+        for file_id, content in list(self.uploads.items()):
+            yield RemoteFile(id=file_id, bytes=len(content), filename=self.filenames.get(file_id))
 
     async def cancel(self, provider_batch_id: str) -> RemoteBatch | None:
         batch = self._batch(provider_batch_id)

@@ -175,7 +175,11 @@ async def _files_can_be_deleted(provider: Provider, finished: RemoteBatch, lacks
     if "files" in lacks:
         await _is_unsupported(provider.files().__anext__(), "files")
     else:
-        assert file_id in {file.id async for file in provider.files()}, "files: lists output files"
+        listed = {file.id: file async for file in provider.files()}
+        assert file_id in listed, "files: lists output files"
+        given = listed.get(finished.input_file_id or "")
+        assert given is not None, "files: lists input files"
+        assert given.filename in (None, "first.jsonl"), "files: an input file keeps the name it was given"
     if "delete" in lacks:
         await _is_unsupported(provider.delete(file_id), "delete")
         return
