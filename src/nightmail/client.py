@@ -270,13 +270,14 @@ class Client:
         """What a run would be; no call is made and nothing is kept. Takes the options of `start`."""
         return await plan_of(self.settings, self._store, task, source, options)
 
-    async def doctor(self) -> Audit:
-        """Compare the store with itself, with the spool and with the provider's account."""
-        return await audit(self.settings, self._store, self._worker)
+    async def doctor(self, *, fix: bool = False) -> Audit:
+        """Compare the store with itself, with the spool and with the provider's account; with `fix`, mend
+        what needs no person. Runs that a worker has are left alone."""
+        return await audit(self.settings, self._store, self._clock, fix=fix)
 
     async def resolve_doubt(self, batch_id: str, *, adopt: str | None) -> None:
         """Decide a doubtful batch by hand: it is the provider's `adopt`, or (None) it is not there."""
-        await resolve_doubt(self._store, self._worker, self._clock, BatchId(batch_id), adopt)
+        await resolve_doubt(self._store, self._clock, BatchId(batch_id), adopt)
 
     async def events(self, run_id: str | None = None, *, limit: int = 50) -> list[Event]:
         """What happened, newest last."""

@@ -9,7 +9,7 @@ MOST_LINES = 300
 # Module: its own ceiling, and why it is not two modules.
 EXCUSED: dict[str, tuple[int, str]] = {
     "stores/requests.py": (310, "one table: its bulk statements, and the counts that move with them"),
-    "testing/conformance/stores.py": (342, "one life of a run, read in order by who writes a store"),
+    "testing/conformance/stores.py": (343, "one life of a run, read in order by who writes a store"),
 }
 
 

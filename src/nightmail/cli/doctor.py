@@ -1,4 +1,5 @@
-"""`nightmail doctor`: hold the store against itself, the spool and the provider; decide what is in doubt."""
+"""`nightmail doctor`: hold the store against itself, the spool and the provider; mend what can be mended,
+decide what is in doubt."""
 
 from __future__ import annotations
 
@@ -15,6 +16,9 @@ from nightmail.errors import ConfigError
 
 
 def doctor(
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Mend what needs no person; what is left is told, with advice.")
+    ] = False,
     resend: Annotated[
         str | None,
         typer.Option(
@@ -32,7 +36,8 @@ def doctor(
     home: o.Home = None,
     json: o.Json = False,
 ) -> int:
-    """Look for anything that is not as it should be, and change nothing; exit code 1 if there is."""
+    """Look for anything that is not as it should be, and without --fix change nothing; exit code 1 if
+    something is not, or is still not."""
     from nightmail.cli.figures import plural
 
     terminal = Terminal(json=json, home=home)
@@ -50,23 +55,36 @@ def doctor(
                         else "will be sent again by the next worker"
                     )
                 )
-            audit = await client.doctor()
+            audit = await client.doctor(fix=fix)
         terminal.say(f"looked at {plural(audit.runs, 'run')} and {plural(audit.batches, 'batch')}")
         terminal.say(f"provider  {audit.provider}")
         for finding in audit.findings:
-            terminal.say(f"{finding.where}: {finding.what}", f"    {finding.advice}")
-        terminal.say(f"{plural(len(audit.findings), 'finding')}" if audit.findings else "nothing found")
+            then = finding.advice if finding.done is None else f"done: {finding.done}"
+            terminal.say(f"{finding.where}: {finding.what}", f"    {then}")
+        terminal.say(
+            "nothing found"
+            if not audit.findings
+            else f"{plural(len(audit.findings), 'finding')}" + (f", {audit.left} left" if fix else "")
+        )
         terminal.give(
             {
                 "runs": audit.runs,
                 "batches": audit.batches,
                 "provider": audit.provider,
                 "findings": [
-                    {"where": each.where, "what": each.what, "advice": each.advice} for each in audit.findings
+                    {
+                        "kind": each.kind,
+                        "where": each.where,
+                        "what": each.what,
+                        "advice": each.advice,
+                        "done": each.done,
+                    }
+                    for each in audit.findings
                 ],
+                "left": audit.left,
             }
         )
-        return Exit.FAILURES if audit.findings else Exit.DONE
+        return Exit.FAILURES if audit.left else Exit.DONE
 
     return asyncio.run(go())
 

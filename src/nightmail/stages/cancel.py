@@ -11,6 +11,7 @@ from nightmail.core.run import Run
 from nightmail.errors import NotFound, Unsupported
 from nightmail.stages.ports import Ports
 from nightmail.stages.refused import NOTHING_USED
+from nightmail.stages.tidy import tidy
 from nightmail.stores.base import Setback
 
 
@@ -19,7 +20,7 @@ async def cancel(ports: Ports, run: Run) -> None:
     repeat; the batches then end by the ordinary way, and their answers are taken in."""
     await ports.store.requests.record_given_up(ports.lease, now=ports.now())
     for batch in await ports.store.batches.list(run.run_no, states=[BatchState.PLANNED]):
-        await _give_up(ports, batch)
+        await _give_up(ports, run, batch)
     for batch in await ports.store.batches.list(run.run_no, states=[BatchState.IN_PROGRESS]):
         asked = batch.phase is Phase.CANCELLING
         if batch.mode is Mode.BATCH and batch.provider_batch_id is not None and not asked:
@@ -32,9 +33,9 @@ async def cancel(ports: Ports, run: Run) -> None:
             )
 
 
-async def _give_up(ports: Ports, batch: Batch) -> None:
+async def _give_up(ports: Ports, run: Run, batch: Batch) -> None:
     members = await ports.store.requests.members(batch)
-    await ports.store.requests.record_outcomes(
+    given_up = await ports.store.requests.record_outcomes(
         ports.lease,
         batch,
         successes=[],
@@ -52,3 +53,4 @@ async def _give_up(ports: Ports, batch: Batch) -> None:
         event=BatchEvent.REFUSED,
         now=ports.now(),
     )
+    await tidy(ports, run, given_up, [given_up.input_file_id], patient=False)

@@ -26,6 +26,7 @@ from nightmail.stages.money import admission
 from nightmail.stages.plan import limits_for
 from nightmail.stages.ports import Access, Ports, tell
 from nightmail.stages.refused import settle_refused
+from nightmail.stages.tidy import input_name, tidy
 from nightmail.telemetry import EventName
 
 # A file is sometimes not visible to the create call for some seconds after its upload (facts E.8).
@@ -151,12 +152,10 @@ async def _refuse(ports: Ports, run: Run, batch: Batch, error: RequestRefused) -
         ports.lease, batch, None, now=ports.now(), error_code=error.code or str(error.status),
         error_message=str(error),
     )  # fmt: skip
-    return await settle_refused(ports, run, batch, BatchEvent.REFUSED)
+    refused = await settle_refused(ports, run, batch, BatchEvent.REFUSED)
+    await tidy(ports, run, refused, [refused.input_file_id], patient=False)
+    return refused
 
 
 async def _keep(ports: Ports, batch: Batch, event: BatchEvent, **changes: str | None) -> Batch:
     return await ports.store.batches.record(ports.lease, batch, event, now=ports.now(), **changes)
-
-
-def input_name(run_id: str, batch: Batch) -> str:
-    return f"{run_id}/batches/{batch.batch_no}.input.jsonl"

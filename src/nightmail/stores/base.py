@@ -100,13 +100,14 @@ class Runs(Protocol):
         now: datetime,
         until: datetime,
         dead: Sequence[str] = (),
+        idle: bool = False,
     ) -> Lease | None:
-        """Take a run that has work and no living lease (the oldest, or the one named). Leases with the
-        tokens `dead` are known to be over before their time."""
+        """Take a run that has work (or, `idle`, any) and no living lease: the oldest, or the one named.
+        Leases with the tokens `dead` are known to be over before their time."""
         ...
 
-    async def lease_tokens(self) -> Sequence[str]:
-        """The tokens of all leases, living or not."""
+    async def leases(self) -> Sequence[Lease]:
+        """All leases, living or not."""
         ...
 
     async def record_lease(self, lease: Lease, *, until: datetime) -> None:

@@ -56,9 +56,10 @@ class SqliteRuns:
         now: datetime,
         until: datetime,
         dead: Sequence[str] = (),
+        idle: bool = False,
     ) -> Lease | None:
         def work(tx: Transaction) -> Lease | None:
-            row = tx.row("claimable_run", run_id=run_id, now=at(now), dead=_json(list(dead)))
+            row = tx.row("claimable_run", run_id=run_id, now=at(now), dead=_json(list(dead)), idle=idle)
             if row is None:
                 return None
             tx.run("lease_run", run_no=row["run_no"], token=token, until=at(until))
@@ -66,9 +67,8 @@ class SqliteRuns:
 
         return await self._database.write(work)
 
-    async def lease_tokens(self) -> Sequence[str]:
-        rows = await self._database.read(lambda tx: tx.rows("list_leases"))
-        return [row["lease_token"] for row in rows]
+    async def leases(self) -> Sequence[Lease]:
+        return await self._database.read(lambda tx: tx.rows("list_leases", Lease))
 
     async def record_lease(self, lease: Lease, *, until: datetime) -> None:
         changed = await self._database.write(

@@ -86,7 +86,7 @@ class Desk:
             wanted = want(self.task, self.input, self.output, self.home, **self.travel)
             run = await begin(store, wanted, now=self.clock.now())
             now = self.clock.now()
-            dead = await store.runs.lease_tokens()
+            dead = [lease.token for lease in await store.runs.leases()]
             lease = await store.runs.claim(
                 run_id=run.run_id, token=self.clock.token(), now=now, until=now + TERM, dead=dead
             )

@@ -85,6 +85,7 @@ class ScriptedProvider:
     executed: Counter[str] = field(default_factory=Counter)
     calls: int = 0
     flex_calls: int = 0
+    files_made: int = 0
 
     def limits(self, model: str, endpoint: Endpoint) -> Limits:
         return self.known_limits
@@ -180,9 +181,9 @@ class ScriptedProvider:
         return self.batches[provider_batch_id]
 
     def _keep(self, content: bytes) -> str:
-        file_id = f"file-{len(self.uploads) + 1}-{len(self.batches)}-{sum(self.executed.values())}"
-        while file_id in self.uploads:
-            file_id += "x"
+        # An id is never given twice, also when its file is gone.
+        self.files_made += 1
+        file_id = f"file-{self.files_made}"
         self.uploads[file_id] = content
         return file_id
 

@@ -28,12 +28,13 @@ def make_token(clock: Clock) -> str:
     return f"{socket.gethostname()}/{os.getpid()}/{clock.token()}"
 
 
-async def claim(store: Store, clock: Clock, run_id: RunId | None) -> Lease | None:
-    """Take a run, or return None if there is none to take (or it is driven by somebody living)."""
+async def claim(store: Store, clock: Clock, run_id: RunId | None, *, idle: bool = False) -> Lease | None:
+    """Take a run, or return None if there is none to take (or it is driven by somebody living). With
+    `idle` also one that has nothing to do."""
     now = clock.now()
-    dead = [token for token in await store.runs.lease_tokens() if _is_dead(token)]
+    dead = [lease.token for lease in await store.runs.leases() if is_dead(lease.token)]
     return await store.runs.claim(
-        run_id=run_id, token=make_token(clock), now=now, until=now + TERM, dead=dead
+        run_id=run_id, token=make_token(clock), now=now, until=now + TERM, dead=dead, idle=idle
     )
 
 
@@ -70,7 +71,7 @@ async def held(store: Store, clock: Clock, lease: Lease) -> AsyncIterator[None]:
             await store.runs.delete_lease(lease)
 
 
-def _is_dead(token: str) -> bool:
+def is_dead(token: str) -> bool:
     """Did the holder run on this machine, and is its process gone?"""
     host, _, rest = token.partition("/")
     pid, _, _ = rest.partition("/")

@@ -88,7 +88,7 @@ async def _runs_are_written_once_and_leased_to_one(store: Store) -> Lease:
     assert lease is not None
     other: dict[str, Any] = {"run_id": None, "token": "b", "until": NOW + timedelta(hours=1)}
     assert await store.runs.claim(now=NOW, **other) is None, "a leased run is nobody else's"
-    assert await store.runs.lease_tokens() == ["a"]
+    assert [held.token for held in await store.runs.leases()] == ["a"]
     await store.runs.record_key(lease, name="id", kind=KeyKind.TEXT)
     paused = await store.runs.record_event(
         run.run_no, RunEvent.PAUSED, now=NOW, reason=PauseReason.USER, message="why"
@@ -287,7 +287,7 @@ async def _a_lost_lease_writes_nothing(store: Store, lease: Lease) -> None:
             continue
         raise AssertionError("a lost lease must write nothing")
     await store.runs.delete_lease(lease)
-    assert await store.runs.lease_tokens() == ["b"], "giving back a lost lease leaves the new one alone"
+    assert [held.token for held in await store.runs.leases()] == ["b"], "a lost lease cannot be given back"
     run = await store.runs.read(RUN)
     assert run is not None
     assert run.record_count == 10
@@ -332,6 +332,7 @@ async def _a_finished_run_opens_again(store: Store) -> None:
     await store.runs.delete_lease(lease)
     claim: dict[str, Any] = {"run_id": run_id, "token": "d", "now": NOW, "until": NOW}
     assert await store.runs.claim(**claim) is None, "a finished run has no work"
+    assert await store.runs.claim(**claim, idle=True) is not None, "it can be taken for other reasons"
     assert await store.requests.record_retried(run.run_no, reasons=[Reason.CHECK], now=NOW) == 1
     opened = await store.runs.read(run_id)
     assert opened is not None

@@ -14,19 +14,19 @@ SELECT * FROM runs WHERE run_no = :run_no;
 SELECT * FROM runs WHERE :identity IS NULL OR identity = :identity ORDER BY run_no;
 
 -- name: claimable_run
--- The oldest run that has work and whose lease, if any, is over.
+-- The oldest run that has work, or any if it may be idle, and whose lease, if any, is over.
 SELECT run_no FROM runs
 WHERE (leased_until IS NULL OR leased_until <= :now
        OR lease_token IN (SELECT value FROM json_each(:dead)))
   AND (:run_id IS NULL OR run_id = :run_id)
-  AND (state IN ('open', 'draining') OR wish IS NOT NULL OR (state = 'finished' AND delivered_at IS NULL))
+  AND (:idle OR state IN ('open', 'draining') OR wish IS NOT NULL OR (state = 'finished' AND delivered_at IS NULL))
 ORDER BY run_no LIMIT 1;
 
 -- name: lease_run
 UPDATE runs SET lease_token = :token, leased_until = :until WHERE run_no = :run_no;
 
 -- name: list_leases
-SELECT lease_token FROM runs WHERE lease_token IS NOT NULL;
+SELECT run_no, lease_token FROM runs WHERE lease_token IS NOT NULL;
 
 -- name: delete_unsent_run
 -- Deletes nothing once a batch has been planned.
