@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
+import sqlite3
 from datetime import timedelta
 
 from nightmail.config import read
 from nightmail.core.batch import BatchState, Phase
+from nightmail.core.lifecycle import RunEvent
 from nightmail.core.recovery import mark_of, metadata, upload_name
 from nightmail.core.request import Endpoint
-from nightmail.core.run import RunState, Wish
-from nightmail.errors import ProviderUnavailable, Unsupported
+from nightmail.core.run import PauseReason, RunState, Wish
+from nightmail.errors import ProviderUnavailable, RateLimited, RequestRefused, Unsupported
 from nightmail.testing.desk import Desk
 from nightmail.testing.faults import Crash, CrashPlan, Faulty
 from nightmail.testing.provider import ScriptedProvider
@@ -146,9 +149,6 @@ async def test_a_batch_that_was_to_be_sent_again_adopts_what_came_to_light(tmp_p
 
 
 async def pause(desk):
-    from nightmail.core.lifecycle import RunEvent
-    from nightmail.core.run import PauseReason
-
     store = await desk.store()
     (run,) = await store.runs.list()
     if run.state is not RunState.PAUSED:
@@ -169,8 +169,6 @@ class Stuck(ScriptedProvider):
 
 async def in_progress(desk):
     """Drive until the batch is at the provider, then stop."""
-    import asyncio
-
     stop = asyncio.Event()
     created = desk.provider.create
 
@@ -303,8 +301,6 @@ async def test_uploads_that_no_batch_has_recorded_are_deleted_and_kept_ones_are_
 
 
 async def test_a_refused_batch_leaves_no_file_behind(tmp_path):
-    from nightmail.errors import RequestRefused
-
     class Refuses(ScriptedProvider):
         async def create(self, *, input_file_id, endpoint, metadata):
             raise RequestRefused("no", status=400, code="invalid")
@@ -318,8 +314,6 @@ async def test_a_refused_batch_leaves_no_file_behind(tmp_path):
 
 
 async def test_a_cancelled_run_leaves_no_file_behind(tmp_path):
-    from nightmail.errors import RateLimited
-
     class Busy(ScriptedProvider):
         async def create(self, *, input_file_id, endpoint, metadata):
             store = await desk.store()
@@ -430,3 +424,40 @@ async def test_mending_goes_on_wherever_the_process_dies(tmp_path):
         if died is None:
             assert at > 40
             return
+
+
+async def test_what_needs_a_person_is_left_with_advice(tmp_path):
+    desk = Desk(tmp_path, ScriptedProvider())
+    run = await desk.drive()
+    (batch,) = await batches(desk)
+    spool = desk.home / "spool" / run.run_id
+    (spool / "results" / f"{batch.batch_no}.output.jsonl").unlink()
+    (spool / "outputs" / f"{batch.batch_no}.arrow").unlink()
+    with sqlite3.connect(desk.home / "nightmail.db") as database:
+        database.execute("UPDATE tallies SET n = n + 1 WHERE kind = 'state' AND name = 'succeeded'")
+    database.close()
+
+    audit = await examined(desk, fix=True)
+
+    assert kinds(audit) == [Kind.COUNTS, Kind.SPOOL_FILE, Kind.OUTPUTS]
+    assert audit.left == 3
+
+
+async def test_a_batch_in_doubt_is_left_to_a_worker(tmp_path):
+    stop = asyncio.Event()
+
+    class Silent(ScriptedProvider):
+        async def create(self, *, input_file_id, endpoint, metadata):
+            await super().create(input_file_id=input_file_id, endpoint=endpoint, metadata=metadata)
+            stop.set()
+            raise ProviderUnavailable("no answer in time", ambiguous=True)
+
+    desk = Desk(tmp_path, Silent())
+    await desk.drive(stop=stop)
+
+    audit = await examined(desk, fix=True)
+
+    assert kinds(audit) == [Kind.DOUBT]
+    assert "--adopt" in audit.findings[0].advice
+    assert (await desk.drive()).state is RunState.FINISHED
+    assert len(desk.provider.batches) == 1
