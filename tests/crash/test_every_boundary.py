@@ -6,9 +6,11 @@ import json
 
 import pytest
 
+from nightmail.core.batch import Phase
 from nightmail.core.limits import Limits
 from nightmail.core.request import Mode
 from nightmail.core.run import RunState
+from nightmail.providers.base import BatchError
 from nightmail.testing.desk import Desk
 from nightmail.testing.faults import Crash, CrashPlan
 from nightmail.testing.provider import ScriptedProvider, completion, row
@@ -79,6 +81,38 @@ async def test_sync_calls_lose_nothing_wherever_the_process_dies(tmp_path):
     async for _, _, died in boundaries(tmp_path, Mode.SYNC):
         dead += died is not None
     assert dead > 60
+
+
+class DiesTelling(CrashPlan):
+    """Dies where the refusal is told, right after the outcomes are written."""
+
+    def before(self, call):
+        if call == "store.events.record":
+            super().before(call)
+
+    def after(self, call):
+        pass
+
+
+async def test_the_halves_of_a_refused_batch_do_not_find_together_again(tmp_path):
+    provider = ScriptedProvider()
+    ended = provider._end
+
+    def end(batch):
+        poisoned = any(line["custom_id"].endswith("_3") for line in batch.lines)
+        provider.ends = Phase.FAILED if poisoned else Phase.COMPLETED
+        provider.errors = (BatchError(code="strange", message="something is wrong"),)
+        ended(batch)
+
+    provider._end = end
+    desk = Desk(tmp_path, provider)
+    with pytest.raises(Crash, match=r"before store\.events\.record"):
+        await desk.drive(DiesTelling(2))
+    run = await desk.drive()
+
+    assert run.state is RunState.FINISHED
+    assert (await desk.status()).succeeded == 5
+    assert sorted(len(batch.lines) for batch in provider.batches.values()) == [1, 1, 1, 2, 3, 3, 6]
 
 
 async def test_the_harness_notices_a_recovery_that_only_tries_again(tmp_path, monkeypatch):

@@ -33,6 +33,7 @@ async def settle_refused(ports: Ports, run: Run, batch: Batch, event: BatchEvent
     then = decide(batch)
     culprits = _culprits(batch, members, then)
     setbacks = [_setback(run, batch, member, fails=member.seq in culprits) for member in members]
+    halves = await _halves(ports, batch, members) if then is AfterFailure.HALVE else []
     settled = await ports.store.requests.record_outcomes(
         ports.lease,
         batch,
@@ -41,6 +42,8 @@ async def settle_refused(ports: Ports, run: Run, batch: Batch, event: BatchEvent
         sums=NOTHING_USED,
         event=event,
         now=ports.now(),
+        # With the outcomes, so that nobody can put the two halves together again in between.
+        replanned=halves if run.wish is not Wish.CANCEL else [],
     )
     await ports.tell(
         EventName.BATCH_REFUSED,
@@ -63,10 +66,6 @@ async def settle_refused(ports: Ports, run: Run, batch: Batch, event: BatchEvent
             message=batch.error_message or batch.error_code,
             lease=ports.lease,
         )
-    if then is AfterFailure.HALVE and run.wish is not Wish.CANCEL:
-        # Planned here, so that the two halves do not find together again. After a crash before this
-        # line they do, and are halved once more.
-        await _plan_halves(ports, batch, members)
     return settled
 
 
@@ -99,12 +98,11 @@ def _setback(run: Run, batch: Batch, member: Member, *, fails: bool) -> Setback:
     )
 
 
-async def _plan_halves(ports: Ports, batch: Batch, members: list[Member]) -> None:
+async def _halves(ports: Ports, batch: Batch, members: list[Member]) -> list[NewBatch]:
     groups = await ports.store.requests.list_groups(batch.run_no)
     group = next(each for each in groups if each.model == batch.model and each.endpoint == batch.endpoint)
     middle = len(members) // 2
-    halves = [_half(batch, group, part) for part in (members[:middle], members[middle:])]
-    await ports.store.batches.record_planned(ports.lease, halves, now=ports.now())
+    return [_half(batch, group, part) for part in (members[:middle], members[middle:])]
 
 
 def _half(batch: Batch, group: Group, members: list[Member]) -> NewBatch:

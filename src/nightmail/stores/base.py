@@ -190,9 +190,11 @@ class Requests(Protocol):
         event: BatchEvent,
         now: datetime,
         extras: Sequence[tuple[Batch, BatchSums]] = (),
+        replanned: Sequence[NewBatch] = (),
     ) -> Batch:
         """Each request of the batch gets its one outcome and the batch moves by `event`, all at once;
-        its `extras`, which were judged with it, are settled with it."""
+        its `extras`, which were judged with it, are settled with it, and the batches in which its requests
+        go again are written down."""
         ...
 
     async def record_revalidated(self, lease: Lease, accepted: Sequence[Failure], *, now: datetime) -> None:

@@ -37,7 +37,7 @@ class SqliteBatches:
     ) -> list[Batch]:
         def work(tx: Transaction) -> list[Batch]:
             tx.fence(lease)
-            return [_insert(tx, lease.run_no, new, now) for new in batches]
+            return insert_batches(tx, lease.run_no, batches, now)
 
         return await self._database.write(work)
 
@@ -161,6 +161,11 @@ def record_batch(tx: Transaction, batch: Batch, event: BatchEvent | None, **chan
     row = tx.row("read_batch_by_number", batch_no=batch.batch_no)
     assert row is not None
     return batch_of(row)
+
+
+def insert_batches(tx: Transaction, run_no: int, batches: Sequence[NewBatch], now: datetime) -> list[Batch]:
+    """Write batches down and move their requests into them, inside a transaction."""
+    return [_insert(tx, run_no, new, now) for new in batches]
 
 
 def _insert(tx: Transaction, run_no: int, new: NewBatch, now: datetime) -> Batch:

@@ -22,6 +22,7 @@ from nightmail.stores.base import (
     Key,
     Lease,
     Member,
+    NewBatch,
     Ready,
     RequestRow,
     Setback,
@@ -30,6 +31,7 @@ from nightmail.stores.base import (
     Success,
     Tally,
 )
+from nightmail.stores.batches import insert_batches
 from nightmail.stores.database import Database, Transaction, at, moment
 from nightmail.stores.outcomes import record_unsent, settle, settle_extras
 from nightmail.stores.rows import address_of
@@ -157,11 +159,14 @@ class SqliteRequests:
         event: BatchEvent,
         now: datetime,
         extras: Sequence[tuple[Batch, BatchSums]] = (),
+        replanned: Sequence[NewBatch] = (),
     ) -> Batch:
         def work(tx: Transaction) -> Batch:
             tx.fence(lease)
             settle_extras(tx, extras, now)
-            return settle(tx, batch, successes, setbacks, sums, event, now)
+            settled = settle(tx, batch, successes, setbacks, sums, event, now)
+            insert_batches(tx, lease.run_no, replanned, now)
+            return settled
 
         return await self._database.write(work)
 
