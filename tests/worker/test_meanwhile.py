@@ -46,7 +46,7 @@ async def test_an_illegal_move_that_nobody_else_has_caused_is_still_told(tmp_pat
         at=1,
         error=lambda: IllegalMove("no such move"),
         matches=lambda call: call == "store.runs.record_event",
-        lasting=True,
+        times=None,
     )
 
     with pytest.raises(IllegalMove, match="no such move"):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from nightmail.core.batch import Batch, BatchState, Phase
+from nightmail.core.batch import ENDED_PHASES, Batch, BatchState, Phase
 from nightmail.core.failure import Reason
 from nightmail.core.lifecycle import BatchEvent, RequestEvent
 from nightmail.core.request import Mode
 from nightmail.core.result import Outcome
 from nightmail.core.run import Run
-from nightmail.errors import NotFound, Unsupported
+from nightmail.errors import RequestRefused, Unsupported
 from nightmail.stages.ports import Ports
 from nightmail.stages.refused import NOTHING_USED
 from nightmail.stages.tidy import tidy
@@ -22,14 +22,16 @@ async def cancel(ports: Ports, run: Run) -> None:
     for batch in await ports.store.batches.list(run.run_no, states=[BatchState.PLANNED]):
         await _give_up(ports, run, batch)
     for batch in await ports.store.batches.list(run.run_no, states=[BatchState.IN_PROGRESS]):
-        asked = batch.phase is Phase.CANCELLING
+        asked = batch.phase in (Phase.CANCELLING, *ENDED_PHASES)
         if batch.mode is Mode.BATCH and batch.provider_batch_id is not None and not asked:
+            due_at = ports.now()
             try:
                 await ports.provider.cancel(batch.provider_batch_id)
-            except (NotFound, Unsupported):
-                continue
+            except (RequestRefused, Unsupported):
+                # It has just ended, or this server cannot. Asked again after the next look, not before.
+                due_at = batch.due_at or due_at
             await ports.store.batches.record(
-                ports.lease, batch, None, now=ports.now(), phase=Phase.CANCELLING, due_at=ports.now()
+                ports.lease, batch, None, now=ports.now(), phase=Phase.CANCELLING, due_at=due_at
             )
 
 

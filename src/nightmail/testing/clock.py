@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 START = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
@@ -17,6 +20,8 @@ class ManualClock:
     def __init__(self, now: datetime = START) -> None:
         self._now = now
         self._tokens = 0
+        self._at_work = 0
+        self._lock = threading.Lock()
 
     def now(self) -> datetime:
         return self._now
@@ -24,6 +29,18 @@ class ManualClock:
     def advance(self, by: timedelta) -> None:
         """Jump."""
         self._now += by
+
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[None]:
+        """While a call is under way here, in whichever thread, no wait makes time jump: how much time
+        passes during a call must not depend on how fast the machine is."""
+        with self._lock:
+            self._at_work += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._at_work -= 1
 
     def chance(self) -> float:
         return 0.5
@@ -34,8 +51,10 @@ class ManualClock:
 
     async def wait(self, seconds: float, *, wake: asyncio.Event | None = None) -> None:
         """Others run first; then, unless `wake` was set meanwhile, the time has passed."""
-        for _ in range(ROUNDS):
+        quiet = 0
+        while quiet < ROUNDS:
             if wake is not None and wake.is_set():
                 return
             await asyncio.sleep(0.0005)  # noqa: TID251 - other tasks and threads of the test go first
+            quiet = 0 if self._at_work else quiet + 1
         self._now += timedelta(seconds=max(0.0, seconds))

@@ -27,7 +27,7 @@ from nightmail.stores.sqlite import SqliteStore
 from nightmail.tasks.base import Task
 from nightmail.tasks.prepared import PreparedTask
 from nightmail.testing.clock import ManualClock
-from nightmail.testing.faults import Faulty, Plan
+from nightmail.testing.faults import Faulty, NoTrouble, Plan
 from nightmail.testing.provider import ScriptedProvider
 from nightmail.tokens.counter import counter_for
 from nightmail.worker.begin import begin, open_source, want
@@ -92,9 +92,7 @@ class Desk:
             )
             if lease is None:
                 return run
-            ports = self._ports(run, lease, store)
-            if plan is not None:
-                ports = faulty(ports, plan)
+            ports = faulty(self._ports(run, lease, store), plan or NoTrouble(), self.clock)
             run = await Driver(ports, stop or asyncio.Event()).drive()
             await store.runs.delete_lease(lease)
             return run
@@ -125,6 +123,17 @@ class Desk:
             run = await store.runs.read(run_id)
             assert run is not None
             await store.runs.record_event(run.run_no, RunEvent.RESUMED, now=self.clock.now())
+        finally:
+            await store.close()
+
+    async def retry(self) -> int:
+        """Ask what the finished run left failed again; how many."""
+        run_id = (await self.status()).run_id
+        store = await self.store()
+        try:
+            run = await store.runs.read(run_id)
+            assert run is not None
+            return await store.requests.record_retried(run.run_no, reasons=None, now=self.clock.now())
         finally:
             await store.close()
 
@@ -161,11 +170,11 @@ class Desk:
         return [json.loads(line) for line in path.read_text().split("\n") if line] if path.exists() else []
 
 
-def faulty(ports: Ports, plan: Plan) -> Ports:
+def faulty(ports: Ports, plan: Plan, clock: ManualClock) -> Ports:
     """The same ports, each call of which passes the plan."""
     wrapped: dict[str, Any] = {
-        "store": Faulty(ports.store, plan, name="store", groups=GROUPS),
-        "spool": Faulty(ports.spool, plan, name="spool", pure=PURE),
-        "provider": Faulty(ports.provider, plan, name="provider", pure=PURE),
+        "store": Faulty(ports.store, plan, clock, name="store", groups=GROUPS),
+        "spool": Faulty(ports.spool, plan, clock, name="spool", pure=PURE),
+        "provider": Faulty(ports.provider, plan, clock, name="provider", pure=PURE),
     }
     return replace(ports, **wrapped)

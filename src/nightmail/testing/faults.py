@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from nightmail.testing.clock import ManualClock
+
 
 class Crash(BaseException):
     """The process died here. A BaseException, so that no `except Exception` survives it."""
@@ -18,6 +20,13 @@ class Crash(BaseException):
 
 class Plan(Protocol):
     """Asked before and after each call; what it raises is what happens there."""
+
+    def before(self, call: str) -> None: ...
+    def after(self, call: str) -> None: ...
+
+
+class NoTrouble:
+    """The plan by which nothing happens."""
 
     def before(self, call: str) -> None: ...
     def after(self, call: str) -> None: ...
@@ -46,15 +55,16 @@ class CrashPlan:
 
 @dataclass
 class TroublePlan:
-    """Raises `error()` instead of making call number `at` of those that `matches`; from there on always
-    if `lasting`. With `late`, the call is made first and its answer lost."""
+    """Raises `error()` instead of making call number `at` of those that `matches`, and so `times` in a
+    row; None: from there on always. With `late`, the call is made first and its answer lost."""
 
     at: int
     error: Callable[[], Exception]
     matches: Callable[[str], bool] = lambda call: True
-    lasting: bool = False
+    times: int | None = 1
     late: bool = False
     seen: int = 0
+    struck: int = 0
 
     def before(self, call: str) -> None:
         if self.matches(call):
@@ -67,25 +77,34 @@ class TroublePlan:
             self._strike()
 
     def _strike(self) -> None:
-        if self.seen == self.at or (self.lasting and self.seen > self.at):
+        if self.seen >= self.at and (self.times is None or self.struck < self.times):
+            self.struck += 1
             raise self.error()
 
 
 class Faulty:
-    """A port whose calls pass a plan on their way in and out. Attributes that are no calls, and calls
-    named in `pure`, pass as they are; a port's groups (`store.batches`) are wrapped too."""
+    """A port whose calls pass a plan on their way in and out, and are work that the clock waits for.
+    Attributes that are no calls, and calls named in `pure`, pass as they are; a port's groups
+    (`store.batches`) are wrapped too."""
 
     def __init__(
-        self, port: Any, plan: Plan, *, name: str, groups: tuple[str, ...] = (), pure: tuple[str, ...] = ()
+        self,
+        port: Any,
+        plan: Plan,
+        clock: ManualClock,
+        *,
+        name: str,
+        groups: tuple[str, ...] = (),
+        pure: tuple[str, ...] = (),
     ) -> None:
-        self._port, self._plan, self._name = port, plan, name
+        self._port, self._plan, self._clock, self._name = port, plan, clock, name
         self._groups, self._pure = groups, pure
 
     def __getattr__(self, attribute: str) -> Any:
         found = getattr(self._port, attribute)
         name = f"{self._name}.{attribute}"
         if attribute in self._groups:
-            return Faulty(found, self._plan, name=name, pure=self._pure)
+            return Faulty(found, self._plan, self._clock, name=name, pure=self._pure)
         if not callable(found) or attribute in self._pure:
             return found
         if inspect.isasyncgenfunction(found):
@@ -97,7 +116,8 @@ class Faulty:
     def _called(self, call: Callable[..., Any], name: str) -> Callable[..., Any]:
         async def guarded(*arguments: Any, **named: Any) -> Any:
             self._plan.before(name)
-            answer = await call(*arguments, **named)
+            with self._clock.at_work():
+                answer = await call(*arguments, **named)
             self._plan.after(name)
             return answer
 
@@ -115,7 +135,8 @@ class Faulty:
     def _plain(self, call: Callable[..., Any], name: str) -> Callable[..., Any]:
         def guarded(*arguments: Any, **named: Any) -> Any:
             self._plan.before(name)
-            answer = call(*arguments, **named)
+            with self._clock.at_work():
+                answer = call(*arguments, **named)
             try:
                 self._plan.after(name)
             except Crash:
