@@ -15,7 +15,7 @@ from nightmail.core.recovery import mark_of, metadata, upload_name
 from nightmail.core.request import Endpoint
 from nightmail.core.run import PauseReason, RunState, Wish
 from nightmail.errors import ProviderUnavailable, RateLimited, RequestRefused, Unsupported
-from nightmail.testing.desk import Desk
+from nightmail.testing.desk import GROUPS, Desk
 from nightmail.testing.faults import Crash, CrashPlan, Faulty
 from nightmail.testing.provider import ScriptedProvider
 from nightmail.worker.audit import examine
@@ -30,8 +30,8 @@ async def examined(desk, *, fix=False, plan=None):
     try:
         provider, watched = desk.provider, store
         if plan is not None:
-            watched = Faulty(store, plan, name="store", groups=("runs", "requests", "batches", "events"))
-            provider = Faulty(provider, plan, name="provider", pure=("read_result",))
+            watched = Faulty(store, plan, desk.clock, name="store", groups=GROUPS)
+            provider = Faulty(provider, plan, desk.clock, name="provider", pure=("read_result",))
         settings = read(home=desk.home, environment={})
         return await examine(settings, watched, desk.clock, provider, fix=fix)
     finally:
