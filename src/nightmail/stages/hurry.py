@@ -10,8 +10,9 @@ from nightmail.core.batch import ENDED_PHASES, Batch, BatchState, Phase
 from nightmail.core.request import OPEN_STATES, Mode
 from nightmail.core.run import Run
 from nightmail.core.travel import comes_too_late, deadline_of, leaves_at
-from nightmail.errors import NotFound, ProviderError, Unsupported
+from nightmail.errors import NotFound, Unsupported
 from nightmail.stages.ports import Access, Ports
+from nightmail.stages.tidy import tidy
 from nightmail.telemetry import EventName
 
 
@@ -29,16 +30,12 @@ async def hurry(ports: Ports, run: Run) -> Run:
     return run
 
 
-async def recall(ports: Ports, batches: Iterable[Batch]) -> None:
+async def recall(ports: Ports, run: Run, batches: Iterable[Batch]) -> None:
     """Take back the requests of planned batches: they are planned anew, to go by calls."""
     for batch in batches:
-        # After a crash between the two the file is one that no batch refers to.
         recalled = await ports.store.batches.record_recalled(ports.lease, batch)
-        if batch.input_file_id is not None:
-            try:
-                await ports.provider.delete(batch.input_file_id)
-            except ProviderError as error:
-                await ports.tell(EventName.PROVIDER_TROUBLE, recalled, message=str(error), times=1)
+        # After a crash before this line the file is one that `nightmail doctor` finds.
+        await tidy(ports, run, recalled, [recalled.input_file_id], patient=False)
 
 
 def is_recalled(run: Run, batch: Batch) -> bool:

@@ -127,7 +127,7 @@ class Driver:
         if run.hurried_at is None:
             return
         planned = await self._ports.store.batches.list(run.run_no, states=[BatchState.PLANNED])
-        await recall(self._ports, [batch for batch in planned if self._may_recall(run, batch)])
+        await recall(self._ports, run, [batch for batch in planned if self._may_recall(run, batch)])
 
     def _may_recall(self, run: Run, batch: Batch) -> bool:
         return batch.batch_no not in self._busy and is_recalled(run, batch)
