@@ -178,6 +178,12 @@ def test_uploads_are_checked(customer: Any) -> None:
     assert (kept.filename, kept.expires_at) == ("näme.jsonl", kept.created_at + 3_600)
 
 
+def test_bytes_are_taken_under_the_name_that_the_client_gives_them(customer: Any) -> None:
+    kept = customer.api.files.create(file=b"{}\n", purpose="batch")
+
+    assert (kept.filename, kept.bytes) == ("upload", 3)
+
+
 def test_unknown_paths_answer_as_the_provider_does(customer: Any) -> None:
     with pytest.raises(openai.NotFoundError, match="Invalid URL"):
         customer.api.get("/nothing", cast_to=object)

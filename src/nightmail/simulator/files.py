@@ -62,7 +62,9 @@ def _file_of(fields: dict[str, str], filename: str | None, size: int, parts: Par
             param="file",
             code="file_too_large",
         )
-    if purpose == "batch" and not filename.endswith(".jsonl"):
+    # Bytes handed to the official client are uploaded as `upload`, without an ending; programs that do so
+    # (bespokelabs-curator 0.1, instructor 1.17) are served by the provider.
+    if purpose == "batch" and "." in filename and not filename.endswith(".jsonl"):
         raise Refusal(
             400, f"Invalid file format for Batch API. Must be .jsonl, not '{filename}'.", param="file",
         )  # fmt: skip
