@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 WORKERS ?= 2
 ARGS ?=
 
-.PHONY: demo test check fmt bench chaos docs clean
+.PHONY: demo test check fmt bench bench-million bench-guard chaos docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/nightmail demo $(ARGS)
@@ -29,6 +29,13 @@ fmt: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/bench.py $(ARGS)
+
+# Minutes, 6 GB of memory for the naive script, 10 GB of disk.
+bench-million: $(READY)
+	$(BIN)/python benchmarks/bench.py --records 1000000 $(ARGS)
+
+bench-guard: $(READY)
+	$(BIN)/python benchmarks/guard.py $(or $(ARGS),--check)
 
 # New nights begin for ten minutes; `make chaos ARGS="--minutes 60"` for an hour.
 chaos: $(READY)

@@ -8,53 +8,36 @@ it loses everything; it does not retry, count exactly, check a label or bound it
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
-import sys
 import time
-from pathlib import Path
 from typing import Any
 
-SYSTEM = "You file software packages into the sections of an archive."
-LABELS = ["admin", "devel", "editors", "games", "math", "net", "python", "other"]
-SCHEMA = {
-    "type": "object",
-    "properties": {"section": {"enum": LABELS, "type": "string"}, "why": {"type": "string"}},
-    "required": ["section", "why"],
-    "additionalProperties": False,
-}
+import job
+
 ENDED = ("completed", "failed", "expired", "cancelled")
 BATCH = 50_000
 
 
 def request(record: dict[str, Any]) -> dict[str, Any]:
-    prompt = f"Which section does this package belong to?\n\n{record['description']}"
     return {
         "custom_id": record["id"],
         "method": "POST",
         "url": "/v1/chat/completions",
         "body": {
-            "model": "gpt-4o-mini",
-            "messages": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": prompt}],
-            "response_format": {
-                "type": "json_schema",
-                "json_schema": {"name": "Filed", "schema": SCHEMA, "strict": True},
-            },
+            "model": job.MODEL,
+            "messages": job.messages(record),
+            "response_format": job.RESPONSE_FORMAT,
         },
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--input", type=Path, required=True)
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--base-url", required=True)
+    parser = job.arguments(__doc__)
+    parser.add_argument("--poll-interval", type=float, default=1.0, help="seconds (1)")
     given = parser.parse_args()
 
     from openai import OpenAI
-    from process import own_cpu_seconds, peak_rss
 
     client = OpenAI(base_url=given.base_url, api_key="none")
     records = [json.loads(line) for line in given.input.read_text().splitlines()]
@@ -74,7 +57,7 @@ def main() -> None:
     failures = []
     for batch in batches:
         while batch.status not in ENDED:
-            time.sleep(1)
+            time.sleep(given.poll_interval)
             batch = client.batches.retrieve(batch.id)
         for file_id in (batch.output_file_id, batch.error_file_id):
             for line in client.files.content(file_id).text.splitlines() if file_id else ():
@@ -91,15 +74,11 @@ def main() -> None:
     with given.output.with_suffix(".failures.csv").open("w", newline="") as file:
         csv.writer(file).writerows(failures)
     told = {
-        "cpu_seconds": own_cpu_seconds(),
-        "peak_rss": peak_rss(),
         "records": len(records),
         "succeeded": len(answers),
-        "failed": len(failures),
-        "batches": len(batches),
         "input_tokens": tokens,
     }
-    json.dump(told, sys.stdout)
+    given.told.write_text(json.dumps(told))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a process used: memory and CPU, as the system tells it."""
+"""What a process and its children used: memory and CPU, as the system tells it."""
 
 from __future__ import annotations
 
@@ -8,33 +8,34 @@ import sys
 import time
 from pathlib import Path
 
+_MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
-def peak_rss(pid: int | None = None) -> int:
-    """The most memory that a process has held, in bytes; this process if none is named.
 
-    From /proc where it is there: `ru_maxrss` of a child begins with what its parent held when it was made.
-    Elsewhere 0 for another process than this one.
+def peak_rss(pid: int) -> int:
+    """The most memory that a living process has held, in bytes; 0 without /proc.
+
+    Not `ru_maxrss`: that of a child begins with what its parent held when it was made.
     """
-    try:
-        for line in Path(f"/proc/{pid or 'self'}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    if pid is not None:
-        return 0
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return _status(pid, "VmHWM:")
 
 
-def own_cpu_seconds() -> float:
-    """CPU time of this process and of its children that have ended."""
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + children.ru_utime + children.ru_stime
+def rss(pid: int) -> int:
+    """The memory that a living process holds now, in bytes; 0 without /proc."""
+    return _status(pid, "VmRSS:")
+
+
+def cpu_of_self_and_children(*, without: int) -> float:
+    """CPU seconds of this process and its children, ended and living, but for one and what is below it.
+
+    Living children need /proc; elsewhere they are not counted.
+    """
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    living = set(family(os.getpid())[1:]) - set(family(without))
+    return time.process_time() + ended.ru_utime + ended.ru_stime + sum(map(cpu_seconds, living))
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time of a living process, without its living children; 0.0 without /proc."""
+    """CPU time of a living process and its children that have ended; 0.0 without /proc."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -54,3 +55,18 @@ def family(pid: int) -> list[int]:
         except OSError:
             continue
     return found
+
+
+def maxrss_bytes(used: resource.struct_rusage) -> int:
+    """`ru_maxrss` in bytes: the largest process among those that a `wait` has told of."""
+    return used.ru_maxrss * _MAXRSS_UNIT
+
+
+def _status(pid: int, field: str) -> int:
+    try:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith(field):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 0

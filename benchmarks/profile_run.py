@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 import tempfile
 from pathlib import Path
@@ -13,6 +14,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
 import bench  # noqa: E402 - found by the line above
 import dataset  # noqa: E402
 import profiles  # noqa: E402
+import rounds  # noqa: E402
 
 
 def main() -> None:
@@ -30,7 +32,8 @@ def main() -> None:
         found = given.keep or folder / "profiles"
         found.mkdir(parents=True, exist_ok=True)
         options = ["--profile", str(found), "--profile-rows", str(given.rows)]
-        told = bench.once("nightmail", source, folder / "nightmail", given.records, options)
+        program = dataclasses.replace(bench.PROGRAMS["nightmail"], options=options)
+        told = rounds.once(program, source, folder / "nightmail", given.records)
         for stage, text in profiles.read(found):
             if given.stage in (None, stage):
                 print(f"== {stage}: {told['stages'].get(stage, 0):.2f} s of CPU while profiled\n\n{text}")

@@ -1,18 +1,13 @@
 """The meters book each piece of CPU time once, whatever is nested in what."""
 
 import asyncio
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+from tests.benchmarks.scripts import load
 
-import dataset
-from meters import Meters
-
-sys.path.pop(0)
+dataset, Meters = load("dataset"), load("meters").Meters
 
 
 def burn(seconds):
