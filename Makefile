@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 WORKERS ?= 2
 ARGS ?=
 
-.PHONY: demo test check fmt bench bench-million bench-guard chaos docs clean
+.PHONY: demo test check fmt bench bench-million bench-peers bench-guard chaos docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/nightmail demo $(ARGS)
@@ -30,9 +30,13 @@ fmt: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/bench.py $(ARGS)
 
-# Minutes, 6 GB of memory for the naive script, 10 GB of disk.
+# Minutes, 6 GB of memory for the naive script, 10 GB of disk; what it finds is in docs/reference/benchmarks.md.
 bench-million: $(READY)
 	$(BIN)/python benchmarks/bench.py --records 1000000 $(ARGS)
+
+# Installs each peer into .venvs/ (2 GB), once.
+bench-peers: $(READY)
+	$(BIN)/python benchmarks/bench_peers.py $(ARGS)
 
 bench-guard: $(READY)
 	$(BIN)/python benchmarks/guard.py $(or $(ARGS),--check)
@@ -46,7 +50,7 @@ docs: $(READY)
 	$(BIN)/python -m pytest tests/docs $(ARGS)
 
 clean:
-	rm -rf $(VENV) .nightmail .chaos .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venvs .nightmail .chaos .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # Installed in place, so that a change of the code needs no new installation; a change of pyproject.toml does.
 $(INSTALLED): pyproject.toml

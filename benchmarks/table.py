@@ -35,6 +35,29 @@ def of(told: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def of_peers(told: Mapping[str, Any]) -> str:
+    """The table of what `bench_peers.py` measured: for each size the programs, the fastest first."""
+    lines = [f"{machine(told)}; {often(told)}"]
+    for size in told["sizes"]:
+        programs = {name: each for name, each in size["programs"].items() if "failed" not in each}
+        ours = programs.get(OURS)
+        names = ("wall, s", f"/ {OURS}", "CPU, s", "peak, MB", "batches")
+        lines += ["", _row(f"{size['records']:,} records", *names)]
+        for name, each in sorted(programs.items(), key=lambda item: item[1]["wall_seconds"]):
+            lines.append(
+                _row(
+                    name,
+                    f"{each['wall_seconds']:.2f}",
+                    f"{each['wall_seconds'] / ours['wall_seconds']:.2f}" if ours else "",
+                    f"{each['cpu_seconds']:.2f}",
+                    f"{each['peak_rss_together'] / MEGABYTE:,.0f}",
+                    str(each["batches"]),
+                )
+            )
+        lines += [f"{name}: {each['failed']}" for name, each in size["programs"].items() if "failed" in each]
+    return "\n".join(lines) + "\n"
+
+
 def ratio_name(other: str) -> str:
     """Which way round the ratio to another program is told: above 1, that one of the two needs more."""
     return f"{OURS} / {other}" if other == "ideal" else f"{other} / {OURS}"

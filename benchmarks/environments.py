@@ -1,0 +1,78 @@
+"""A virtual environment for each peer, made when it is first wanted.
+
+What is installed is pinned in `peers.toml`; an environment with anything else is made anew. A peer that
+cannot be installed is not an error of the benchmark: the reason is told in its place.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+TAIL = 600
+
+
+class NotInstalled(Exception):
+    """There is no environment for a peer; says why, in the words of what refused."""
+
+
+def python_of(name: str, peer: Mapping[str, Any], folder: Path) -> Path:
+    """The interpreter of the peer's environment under `folder`. Raises `NotInstalled`."""
+    home = folder / name
+    wanted = [[f"{name}=={peer['version']}", *([peer["beside"]] if "beside" in peer else [])]]
+    if "files_of" in peer:
+        wanted.append(["--no-deps", peer["files_of"]])
+    made = home / "made.json"
+    interpreter = home / "bin" / "python"
+    if made.exists() and json.loads(made.read_text()) == wanted:
+        return interpreter
+    shutil.rmtree(home, ignore_errors=True)
+    base = _interpreter(peer["python"])
+    print(f"{name}: installing {', '.join(wanted[0])}", file=sys.stderr)
+    _do([base, "-m", "venv", home])
+    for packages in wanted:
+        _do([interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages])
+    # Last: an environment that was left half made is made anew.
+    made.write_text(json.dumps(wanted))
+    return interpreter
+
+
+def _interpreter(least: str) -> str | Path:
+    """A Python that is at least this version: this one, or the first that is found. Raises `NotInstalled`."""
+    needed = tuple(map(int, least.split(".")))
+    if sys.version_info[:2] >= needed:
+        return sys.executable
+    for candidate in _others():
+        asked = subprocess.run(
+            [candidate, "-c", "import sys; print(*sys.version_info[:2])"], capture_output=True, check=False
+        )
+        if asked.returncode == 0 and tuple(map(int, asked.stdout.split())) >= needed:
+            return candidate
+    raise NotInstalled(f"needs Python {least} or newer; none was found here")
+
+
+def _others() -> Iterator[str | Path]:
+    for minor in (12, 13, 14):
+        if found := shutil.which(f"python3.{minor}"):
+            yield found
+    # pyenv's own commands answer only for the versions that it is set to.
+    yield from sorted(Path.home().glob(".pyenv/versions/3.*/bin/python"), reverse=True)
+
+
+def _do(command: Sequence[str | Path]) -> None:
+    done = subprocess.run(
+        [str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
+    if done.returncode:
+        raise NotInstalled(_errors(done.stdout.decode("utf-8", "replace")))
+
+
+def _errors(said: str) -> str:
+    """What pip calls errors in its output, or its end."""
+    errors = [line for line in said.splitlines() if line.startswith("ERROR:")]
+    return "\n".join(errors or [said])[-TAIL:].strip()
