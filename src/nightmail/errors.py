@@ -51,6 +51,10 @@ class SinkError(NightmailError):
     """The output cannot be written."""
 
 
+class DiskFull(NightmailError):
+    """There is no room for a file of the home or for the output. What was written before is whole."""
+
+
 class ProviderError(NightmailError):
     """The provider did not do what was asked."""
 

@@ -24,6 +24,7 @@ PUBLIC = [
     "BillingBlocked",
     "Client",
     "ConfigError",
+    "DiskFull",
     "NightmailError",
     "ProviderError",
     "Rejected",

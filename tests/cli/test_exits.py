@@ -13,6 +13,7 @@ CODES = {
     errors.TaskError: 2,
     errors.SourceError: 2,
     errors.SinkError: 2,
+    errors.DiskFull: 4,
     errors.AuthenticationFailed: 2,
     errors.ProviderError: 4,
     errors.ProviderUnavailable: 4,

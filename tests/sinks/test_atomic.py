@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nightmail.errors import SinkError
+from nightmail.errors import DiskFull, SinkError
 from nightmail.sinks.atomic import AtomicFile, blamed, check_target
 
 WRITER = """
@@ -110,5 +110,5 @@ def test_a_failing_commit_leaves_no_trace(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full device")
 def test_a_full_disk_is_said_to_be_full() -> None:
-    with pytest.raises(SinkError, match="out: the disk is full"), blamed(Path("out")):
+    with pytest.raises(DiskFull, match="out: the disk is full"), blamed(Path("out")):
         Path("/dev/full").write_bytes(b"x")

@@ -33,7 +33,7 @@ async def test_a_home_of_a_newer_nightmail_is_left_alone(tmp_path):
 async def test_a_file_that_is_no_database_is_a_clear_error(tmp_path):
     (tmp_path / "nightmail.db").write_bytes(b"this is not a database, it is a text of some length" * 40)
 
-    with pytest.raises(StoreError, match=r"nightmail\.db: file is not a database"):
+    with pytest.raises(StoreError, match=r"nightmail\.db is not a database .*back-up"):
         await SqliteStore.open(tmp_path)
 
 

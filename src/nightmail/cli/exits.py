@@ -10,6 +10,7 @@ from enum import IntEnum
 from nightmail.errors import (
     AuthenticationFailed,
     ConfigError,
+    DiskFull,
     ProviderError,
     SinkError,
     SourceError,
@@ -34,7 +35,7 @@ MEANINGS = {
     Exit.FAILURES: "finished, but with failed or cancelled records; for doctor: with findings",
     Exit.USAGE: "an option, a setting, the task, the input or the output is wrong",
     Exit.NOT_AT_END: "paused, detached or interrupted before the end",
-    Exit.UNREACHABLE: "the provider or the store cannot be reached for good",
+    Exit.UNREACHABLE: "the provider or the store cannot be reached for good, or the disk is full",
     Exit.OURS: "a fault of nightmail itself",
 }
 
@@ -44,7 +45,7 @@ def exit_of(error: Exception) -> Exit:
     match error:
         case ConfigError() | TaskError() | SourceError() | SinkError() | AuthenticationFailed():
             return Exit.USAGE
-        case ProviderError() | StoreError():
+        case ProviderError() | StoreError() | DiskFull():
             return Exit.UNREACHABLE
         case _:
             return Exit.OURS

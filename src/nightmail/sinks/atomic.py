@@ -17,7 +17,8 @@ from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
-from nightmail.errors import SinkError
+from nightmail.core import disk
+from nightmail.errors import DiskFull, SinkError
 
 try:
     import fcntl
@@ -94,15 +95,13 @@ def refuse_path(path: Path) -> None:
 
 @contextmanager
 def blamed(path: Path) -> Iterator[None]:
-    """Turn what the operating system refuses into a `SinkError` that names the path."""
+    """Turn what the operating system refuses into a `SinkError`, or `DiskFull`, that names the path."""
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise SinkError(
-                f"{path}: the disk is full. Make room, then run the same command again"
-            ) from error
-        raise SinkError(f"{path} cannot be written: {error.strerror or error}") from error
+        if disk.is_full(error):
+            raise DiskFull(disk.full(path, error)) from error
+        raise SinkError(disk.refused(path, "written", error)) from error
 
 
 def _prefix(target: Path) -> str:

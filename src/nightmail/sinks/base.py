@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 class Sink(Protocol):
-    """Opened as `SinkClass(path, schema)`. Raises `SinkError` when the path cannot be written.
+    """Opened as `SinkClass(path, schema)`. Raises `SinkError` when the path cannot be written, and in every
+    call `DiskFull` when there is no room.
 
     Every sink is closed or aborted in the end; one that is dropped without either leaves a hidden
     temporary file, which the next sink for the same path removes.

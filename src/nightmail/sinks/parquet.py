@@ -32,9 +32,11 @@ class ParquetSink:
         try:
             with blamed(self.path):
                 self._writer = pq.ParquetWriter(self._file.file, schema, compression="zstd")
-        except (pa.ArrowException, SinkError) as error:
+        except BaseException as error:
             self._file.abort()
-            raise SinkError(f"{self.path}: Parquet cannot hold these columns: {error}") from error
+            if isinstance(error, pa.ArrowException):
+                raise SinkError(f"{self.path}: Parquet cannot hold these columns: {error}") from error
+            raise
 
     @classmethod
     def check(cls, path: Path) -> None:

@@ -12,15 +12,18 @@ import errno
 import os
 import shutil
 from collections.abc import Iterable, Iterator
+from io import FileIO
 from pathlib import Path
 from typing import IO
 
-from nightmail.errors import StoreError
+from nightmail.core import disk
+from nightmail.errors import DiskFull, NightmailError, StoreError
 
 CHUNK = 1 << 20
 # Other file systems, old kernels, sandboxes: then the bytes go through this process.
 COPY_UNSUPPORTED = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
 MAX_LINE = 1 << 30
+_HIDDEN = ".part"
 
 
 class Spool:
@@ -40,39 +43,48 @@ class Spool:
             return file.tell()
 
     @contextlib.contextmanager
-    def replacing(self, name: str) -> Iterator[IO[bytes]]:
-        """A file that appears under `name`, durably, when the block ends without an exception."""
+    def replacing(self, name: str, *, size: int | None = None) -> Iterator[IO[bytes]]:
+        """A file that appears under `name`, durably, when the block ends without an exception. `size` in
+        bytes, if it is known before, is told where there is no room for it."""
+        with self.receiving(name, size=size) as temporary, temporary.open("wb", buffering=CHUNK) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+
+    @contextlib.contextmanager
+    def receiving(self, name: str, *, size: int | None = None) -> Iterator[Path]:
+        """The path of a hidden file, for somebody else to write and sync; it appears under `name` when the
+        block ends without an exception."""
         path = self.path(name)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+        # Named after its process: one that was only asleep may still be writing the same file.
+        temporary = path.with_name(f".{path.name}.{os.getpid()}{_HIDDEN}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb", buffering=CHUNK) as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
+            yield temporary
             temporary.replace(path)
             sync_folder(path.parent)
         except OSError as error:
-            raise _failed("write", path, error) from error
-        finally:
+            # Gone before the room is measured: what was written of it is not in the way any more.
             temporary.unlink(missing_ok=True)
+            raise failed("written", path, error, size=size) from error
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
     def gather(self, ranges: Iterable[tuple[str, int, int]], name: str) -> int:
         """Make the file `name` of byte ranges `(name, offset, length)` of others; its size.
 
         Ranges that touch are copied as one, by the kernel where it can.
         """
-        size = 0
+        wanted = list(merged(ranges))
+        size = sum(length for _, _, length in wanted)
         opened: dict[str, IO[bytes]] = {}
         try:
-            with self.replacing(name) as target:
-                for source_name, offset, length in merged(ranges):
+            with self.replacing(name, size=size) as target:
+                for source_name, offset, length in wanted:
                     if source_name not in opened:
-                        opened[source_name] = self.path(source_name).open("rb")
+                        opened[source_name] = self._open(source_name)
                     copy_range(opened[source_name], target, offset, length)
-                    size += length
-        except OSError as error:
-            raise _failed("read", self.path(name), error) from error
         finally:
             for file in opened.values():
                 file.close()
@@ -82,11 +94,11 @@ class Spool:
         """The bytes at an address."""
         path = self.path(name)
         try:
-            with path.open("rb") as file:
+            with self._open(name) as file:
                 file.seek(offset)
                 found = file.read(length)
         except OSError as error:
-            raise _failed("read", path, error) from error
+            raise failed("read", path, error) from error
         if len(found) != length:
             raise StoreError(f"{path} is shorter than the database says: {length} bytes at {offset} wanted")
         return found
@@ -96,7 +108,13 @@ class Spool:
         try:
             return path.read_bytes()
         except OSError as error:
-            raise _failed("read", path, error) from error
+            raise failed("read", path, error) from error
+
+    def _open(self, name: str) -> IO[bytes]:
+        try:
+            return self.path(name).open("rb")
+        except OSError as error:
+            raise failed("read", self.path(name), error) from error
 
     def lines(self, name: str) -> Iterator[tuple[int, bytes]]:
         """`(offset, line)` of each line, without its `\\n` or `\\r\\n`; blank lines are left out."""
@@ -105,14 +123,15 @@ class Spool:
             with path.open("rb") as file:
                 yield from split_lines(file)
         except OSError as error:
-            raise _failed("read", path, error) from error
+            raise failed("read", path, error) from error
 
-    def appendable(self, name: str) -> IO[bytes]:
+    def appendable(self, name: str) -> FileIO:
         """The file `name`, open for more lines; half a line that a crash left at its end is cut off."""
         path = self.path(name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("ab+")
+            # Unbuffered: what was paid is in the file as soon as it is written.
+            file = path.open("ab+", buffering=0)
             size = file.tell()
             tail = 0
             while tail < size:
@@ -128,10 +147,24 @@ class Spool:
             file.seek(0, os.SEEK_END)
             return file
         except OSError as error:
-            raise _failed("write", path, error) from error
+            raise failed("written", path, error) from error
+
+    def append(self, file: FileIO, line: bytes) -> None:
+        """Add a line to what `appendable` gave, in one write. Raises `DiskFull` if not all of it fits."""
+        try:
+            if file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            raise failed("written", Path(str(file.name)), error) from error
 
     def exists(self, name: str) -> bool:
         return self.path(name).exists()
+
+    def sweep(self, run_id: str) -> None:
+        """Remove the hidden files that killed processes have left of a run. Only under its lease."""
+        for path in self.path(run_id).glob(f"*/.*{_HIDDEN}"):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     def forget(self, run_id: str) -> None:
         """Remove everything of a run."""
@@ -211,5 +244,10 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _failed(what: str, path: Path, error: OSError) -> StoreError:
-    return StoreError(f"cannot {what} {path}: {error.strerror or error}")
+def failed(what: str, path: Path, error: OSError, *, size: int | None = None) -> NightmailError:
+    """What to raise for a file that could not be `what` ("read" or "written")."""
+    if what == "written" and disk.is_full(error):
+        if size is None:
+            return DiskFull(disk.full(path, error))
+        return DiskFull(disk.full(path, error, needed=size, free=shutil.disk_usage(path.parent).free))
+    return StoreError(disk.refused(path, what, error))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from nightmail.core import disk
 from nightmail.core.failure import Reason
 from nightmail.core.run import KeyKind, Run
-from nightmail.errors import SinkError
+from nightmail.errors import DiskFull, SinkError
 from nightmail.spool import Spool
 from nightmail.stages.ports import Ports
 from nightmail.stores.base import Failure
@@ -21,23 +23,26 @@ PAGE = 5_000
 
 async def write_failures(ports: Ports, run: Run, path: Path) -> int:
     """Write the file, or remove an earlier one if nothing has failed; how many records are in it."""
-    if not (await ports.store.requests.count(run.run_no)).reasons:
-        await asyncio.to_thread(path.unlink, missing_ok=True)
-        return 0
     temporary = path.with_name(f".{path.name}.part")
     count, after = 0, 0
     paths = await ports.store.requests.file_paths(run.run_no)
-    await asyncio.to_thread(temporary.unlink, missing_ok=True)
     try:
+        if not (await ports.store.requests.count(run.run_no)).reasons:
+            await asyncio.to_thread(path.unlink, missing_ok=True)
+            return 0
+        await asyncio.to_thread(temporary.unlink, missing_ok=True)
         while page := await ports.store.requests.list_failures(run.run_no, after=after, limit=PAGE):
             lines = await asyncio.to_thread(_lines, ports.spool, run, page, paths)
             await asyncio.to_thread(_append, temporary, lines)
             count, after = count + len(page), page[-1].seq
         await asyncio.to_thread(temporary.replace, path)
     except OSError as error:
-        raise SinkError(f"cannot write {path}: {error.strerror or error}") from error
+        if disk.is_full(error):
+            raise DiskFull(disk.full(path, error)) from error
+        raise SinkError(disk.refused(path, "written", error)) from error
     finally:
-        await asyncio.to_thread(temporary.unlink, missing_ok=True)
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(temporary.unlink, missing_ok=True)
     return count
 
 

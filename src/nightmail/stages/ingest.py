@@ -20,6 +20,10 @@ GONE = 410
 
 async def ingest(ports: Access, run: Run, batch: Batch) -> Batch:
     """Fetch what there is; the batch is noted as ingested."""
+    now = ports.clock.now()
+    if batch.ended_at is not None and batch.ended_at > now:
+        # The clock was set back: the grace for files that are not readable yet begins anew.
+        batch = await ports.store.batches.record(ports.lease, batch, None, now=now, ended_at=now)
     for kind, file_id in zip(RESULT_KINDS, (batch.output_file_id, batch.error_file_id), strict=True):
         if file_id is not None:
             await _fetch(ports, batch, kind, file_id)
@@ -30,11 +34,9 @@ async def ingest(ports: Access, run: Run, batch: Batch) -> Batch:
 
 async def _fetch(ports: Access, batch: Batch, kind: str, file_id: str) -> None:
     name = results_name(ports.run_id, batch, kind)
-    path = ports.spool.path(name)
-    part = path.with_name(f".{path.name}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        size = await ports.provider.fetch(file_id, part)
+        with ports.spool.receiving(name) as hidden:
+            size = await ports.provider.fetch(file_id, hidden)
     except RequestRefused as error:
         if error.status != GONE and batch.ended_at is not None and ports.clock.now() - batch.ended_at < GRACE:
             # Files may be readable later than they are named, and what is in them is paid.
@@ -48,5 +50,4 @@ async def _fetch(ports: Access, batch: Batch, kind: str, file_id: str) -> None:
             message=str(error),
         )
         return
-    part.replace(path)
     await ports.store.requests.record_file(ports.lease, path=name, bytes=size)

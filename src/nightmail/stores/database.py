@@ -15,12 +15,12 @@ from itertools import starmap
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
-from nightmail.errors import LeaseLost, SchemaTooNew, StoreError
+from nightmail.errors import LeaseLost, SchemaTooNew
 from nightmail.stores.base import Lease
 from nightmail.stores.queries import load, migrations
+from nightmail.stores.refusals import BUSY_TIMEOUT, store_error
 
 T = TypeVar("T")
-BUSY_TIMEOUT = 30.0  # seconds to wait for another process's transaction
 
 
 def at(moment: datetime) -> str:
@@ -93,7 +93,7 @@ class Database:
             self._connection = self._thread.submit(self._open).result()
         except sqlite3.Error as error:
             self._thread.shutdown()
-            raise StoreError(f"cannot open {path}: {error}") from error
+            raise store_error(path, error) from error
         except BaseException:
             self._thread.shutdown()
             raise
@@ -137,7 +137,9 @@ class Database:
             connection.execute(f"PRAGMA user_version = {newest}")
             connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            # A full disk has rolled it back already.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
             raise
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
@@ -167,7 +169,7 @@ class Database:
                     connection.execute("ROLLBACK")
                 raise
         except sqlite3.Error as error:
-            raise StoreError(f"{self.path}: {error}") from error
+            raise store_error(self.path, error) from error
 
     async def close(self) -> None:
         loop = asyncio.get_running_loop()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from nightmail.errors import StoreError
+from nightmail.core import disk
+from nightmail.errors import DiskFull, StoreError
 from nightmail.stores.batches import SqliteBatches
 from nightmail.stores.database import Database
 from nightmail.stores.events import SqliteEvents
@@ -38,5 +39,7 @@ def _open(home: Path) -> Database:
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreError(f"cannot make the folder {home}: {error.strerror}") from error
+        if disk.is_full(error):
+            raise DiskFull(disk.full(home, error)) from error
+        raise StoreError(disk.refused(home, "made", error)) from error
     return Database(home / FILE_NAME)
