@@ -7,7 +7,7 @@ may be in this process (`work`), or another one on the same home.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 WATCH_EVERY = 0.5
+Told = Callable[[str], None]
 
 
 class Client:
@@ -156,18 +157,18 @@ class Client:
         status = await self.start(task, source, output, **options)
         return await self.work(status.run_id)
 
-    async def work(self, run_id: str | None = None) -> RunStatus:
+    async def work(self, run_id: str | None = None, *, on_wait: Told | None = None) -> RunStatus:
         """Carry a run out until it is finished, cancelled or paused, or `stop` is called; if another
-        worker has it, watch until that one is done with it."""
+        worker has it, watch until that one is done with it. `on_wait` is told once who that is."""
         run = await self._find(run_id)
         while not self._worker.stop.is_set():
             if run.state in (RunState.FINISHED, RunState.CANCELLED) and await self._is_delivered(run):
                 break
             if run.state is RunState.PAUSED and run.wish is None:
                 break
-            driven = await self._worker.work_on(run.run_id)
-            if driven is None:
-                # Driven elsewhere: its end shows in the store; its worker's end, in the lease.
+            if await self._worker.work_on(run.run_id, on_wait) is None:
+                on_wait = None
+                # Its end shows in the store; its worker's end, in the lease.
                 await self._clock.wait(1.0, wake=self._worker.stop)
             run = await self._find(run.run_id)
         return await self._status(run)

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from nightmail import client
 from nightmail.cli import main as module
 from nightmail.cli.main import main
 
@@ -149,17 +153,6 @@ def test_a_fault_of_ours_shows_its_place_only_when_asked(
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_an_interrupt_is_not_the_end(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def interrupted(**_: object) -> int:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(module, "app", interrupted)
-    assert main(["plan", "--json"]) == 3
-    assert json.loads(capsys.readouterr().out) == {"error": "interrupted", "exit_code": 3}
-
-
 def test_help_loads_nothing_heavy() -> None:
     heavy = ["pyarrow", "openai", "pydantic", "quicktok", "rich", "msgspec", "uvicorn", "starlette"]
     code = (
@@ -180,3 +173,23 @@ def test_a_reader_who_has_gone_is_no_error() -> None:
     with process.stderr as said:
         assert b"Traceback" not in said.read()
     process.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_the_work_begins_is_an_interruption(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = client.Client
+
+    def struck(*arguments: Any, **named: Any) -> object:
+        os.kill(os.getpid(), number)
+        return plain(*arguments, **named)
+
+    Path(".nightmail").mkdir()
+    monkeypatch.setattr(client, "Client", struck)
+    before = signal.getsignal(number)
+    assert main(["status", "--json"]) == 3
+    said = capsys.readouterr()
+    assert json.loads(said.out)["exit_code"] == 3
+    assert "interrupted; nothing is lost" in said.err
+    assert signal.getsignal(number) is before

@@ -104,6 +104,12 @@ class Folder:
             self._run_id = runs[-1]["run_id"]
         return dict(self.nightmail("status", self._run_id, "--json").result)
 
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < deadline, "still not so"
+            time.sleep(0.02)
+
     def wait_until(self, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """The folder's first run, once it is so."""
         deadline = time.monotonic() + PATIENCE

@@ -27,6 +27,8 @@ from nightmail.errors import NightmailError
 LOOK_EVERY = 0.5
 # Looking must not cost more than this share of the time, however large the run.
 LOOKING_SHARE = 0.05
+# A view that is redrawn in place has hidden it.
+SHOW_CURSOR = "\x1b[?25h"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -40,7 +42,7 @@ async def carry_out(client: Client, run_id: str, terminal: Terminal) -> Exit:
 async def watched_work(client: Client, run_id: str, terminal: Terminal) -> RunStatus:
     """Work on the run and show it meanwhile; the status that it is left in."""
     with view_on(terminal) as view:
-        return await _shown(client, run_id, view)
+        return await _shown(client, run_id, terminal, view)
 
 
 async def follow(client: Client, run_id: str, terminal: Terminal) -> Exit:
@@ -83,6 +85,8 @@ def detaching(stop: Callable[[], None], terminal: Terminal) -> Iterator[asyncio.
 
     def on_signal() -> None:
         if detached.is_set():
+            if terminal.is_live:
+                sys.stderr.write(SHOW_CURSOR)
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(Exit.NOT_AT_END)
@@ -102,8 +106,12 @@ def detaching(stop: Callable[[], None], terminal: Terminal) -> Iterator[asyncio.
                 loop.remove_signal_handler(number)
 
 
-async def _shown(client: Client, run_id: str, view: View) -> RunStatus:
-    working = asyncio.ensure_future(client.work(run_id))
+async def _shown(client: Client, run_id: str, terminal: Terminal, view: View) -> RunStatus:
+    working = asyncio.ensure_future(
+        client.work(
+            run_id, on_wait=lambda who: terminal.note(f"{run_id} is worked on by {who}; waiting for its end")
+        )
+    )
     pace = LOOK_EVERY
     try:
         while not (await asyncio.wait({working}, timeout=pace))[0]:

@@ -6,10 +6,13 @@ user's mistake never shows a traceback; `NIGHTMAIL_DEBUG=1` shows one for everyt
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import typer
@@ -28,6 +31,8 @@ from nightmail.cli.steer import cancel, pause, resume, retry
 from nightmail.cli.terminal import print_json
 from nightmail.cli.watch import watch
 from nightmail.cli.worker import worker
+
+_INTERRUPTED = 130  # what typer makes of a KeyboardInterrupt; older ones raise Abort
 
 app = typer.Typer(
     name="nightmail",
@@ -85,16 +90,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code (see `nightmail.cli.exits`)."""
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
-        code = app(args=spread_quotas(given), prog_name="nightmail", standalone_mode=False)
+        with _terminated_as_interrupted():
+            code = app(args=spread_quotas(given), prog_name="nightmail", standalone_mode=False)
+        if code == _INTERRUPTED:
+            raise KeyboardInterrupt
         return int(code or Exit.DONE)
-    except KeyboardInterrupt:
-        return _failed(given, Exit.NOT_AT_END, "interrupted")
+    except (KeyboardInterrupt, typer.Abort):
+        return _failed(given, Exit.NOT_AT_END, "interrupted; nothing is lost, the same command goes on")
     except Exception as error:
         if os.environ.get("NIGHTMAIL_DEBUG") == "1":
             traceback.print_exc()
         if _is_usage(error):
             return _failed(given, Exit.USAGE, _usage_message(error))
         return _failed(given, exit_of(error), message_of(error))
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM ends a command as Ctrl-C does, also before it begins to work and where it only reads."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _failed(arguments: Sequence[str], code: Exit, message: str) -> int:

@@ -23,8 +23,9 @@ def worker(
         bool, typer.Option("--until-idle", help="Stop when there is nothing left to do.")
     ] = False,
 ) -> int:
-    """Carry out every run of a home until stopped (Ctrl-C or SIGTERM)."""
+    """Carry out every run of a home until stopped (Ctrl-C or SIGTERM; exit code 3 if runs are left)."""
     from nightmail.cli.attend import carry_out, detaching
+    from nightmail.cli.outcome import is_over
     from nightmail.client import Client
 
     terminal = Terminal(home=home)
@@ -36,9 +37,11 @@ def worker(
             if run is not None:
                 status = await client.status(run)
                 return await carry_out(client, status.run_id, terminal)
-            terminal.note(f"working on the runs in {client.settings.home}")
-            with detaching(client.stop, terminal):
+            with detaching(client.stop, terminal) as detached:
+                terminal.note(f"working on the runs in {client.settings.home}")
                 await client.work_all(until_idle=until_idle)
+            if detached.is_set() and not all(is_over(status) for status in await client.runs()):
+                return Exit.NOT_AT_END
             return Exit.DONE
 
     return asyncio.run(go())

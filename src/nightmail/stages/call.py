@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
+from datetime import datetime
 from functools import partial
-from typing import IO
+from io import FileIO
 
 from nightmail.core.batch import Batch, Phase
 from nightmail.core.ids import custom_id, seq_of
@@ -28,6 +29,7 @@ from nightmail.providers.base import CallReply, Rates
 from nightmail.stages.money import admission
 from nightmail.stages.plan import limits_for
 from nightmail.stages.ports import Ports
+from nightmail.stages.submit import is_fresh
 from nightmail.stages.validate import results_name
 from nightmail.stores.base import Member
 
@@ -51,8 +53,9 @@ async def start_calls(ports: Ports, run: Run, batch: Batch) -> Batch | Hold:
     )
 
 
-async def call(ports: Ports, run: Run, batch: Batch, throttle: Throttle) -> Batch:
-    """Make the calls of a batch that have no answer yet. Raises `ProviderError` when the provider is
+async def call(ports: Ports, run: Run, batch: Batch, throttle: Throttle, stop: asyncio.Event) -> Batch:
+    """Make the calls of a batch that have no answer yet. When `stop` is set no more are made, those on
+    their way are waited for, and the batch stays in progress. Raises `ProviderError` when the provider is
     out of reach; what was answered until then is kept."""
     name = results_name(ports.run_id, batch, "output")
     answered = await asyncio.to_thread(_answered, ports, batch, name)
@@ -61,12 +64,13 @@ async def call(ports: Ports, run: Run, batch: Batch, throttle: Throttle) -> Batc
     todo = deque(member for member in members if member.seq not in answered)
     file = await _opened(ports, name)
     try:
-        await _Calls(ports, run, batch, throttle, todo, paths, file).make()
-        file.flush()
+        await _Calls(ports, run, batch, throttle, todo, paths, file, stop).make()
         await asyncio.to_thread(os.fsync, file.fileno())
         size = file.tell()
     finally:
         file.close()
+    if todo and stop.is_set():
+        return batch
     stopped = bool(todo)
     await ports.store.requests.record_file(ports.lease, path=name, bytes=size)
     now = ports.now()
@@ -83,7 +87,7 @@ async def call(ports: Ports, run: Run, batch: Batch, throttle: Throttle) -> Batc
     )
 
 
-async def _opened(ports: Ports, name: str) -> IO[bytes]:
+async def _opened(ports: Ports, name: str) -> FileIO:
     opening = asyncio.ensure_future(asyncio.to_thread(ports.spool.appendable, name))
     try:
         return await asyncio.shield(opening)
@@ -104,7 +108,8 @@ class _Calls:
         throttle: Throttle,
         todo: deque[Member],
         paths: dict[int, str],
-        file: IO[bytes],
+        file: FileIO,
+        stop: asyncio.Event,
     ) -> None:
         self._ports = ports
         self._run = run
@@ -115,24 +120,28 @@ class _Calls:
         self._todo = todo
         self._paths = paths
         self._file = file
+        self._stop = stop
+        self._affirmed_at: datetime | None = None
         self._lost: dict[int, int] = {}
         self._wake = asyncio.Event()
         self._failure: BaseException | None = None
 
     async def make(self) -> None:
-        """Return when every request has its line, or the run is being cancelled."""
+        """Return when every request has its line, the run is being cancelled or the worker stopped."""
         tasks: set[asyncio.Task[None]] = set()
         try:
             while (self._todo or tasks) and self._failure is None:
+                if self._stop.is_set() and not tasks:
+                    break
+                await self._affirm()
                 now = self._ports.now()
-                while self._todo and self._throttle.admits(now):
+                while self._todo and not self._stop.is_set() and self._throttle.admits(now):
                     member = self._todo.popleft()
                     self._throttle.sent()
                     task = asyncio.create_task(self._one(member))
                     tasks.add(task)
                     task.add_done_callback(partial(self._over, tasks))
                 self._wake.clear()
-                self._file.flush()
                 await self._ports.clock.wait(self._pause(), wake=self._wake)
                 if self._todo and await self._unwanted():
                     break
@@ -145,6 +154,12 @@ class _Calls:
                 await asyncio.gather(*tasks, return_exceptions=True)
         if self._failure is not None:
             raise self._failure
+
+    async def _affirm(self) -> None:
+        """Raise `LeaseLost` if the run is somebody else's: calls cost, and this process may have slept."""
+        while not is_fresh(self._affirmed_at, self._ports.now()):
+            now = self._affirmed_at = self._ports.now()
+            await self._ports.store.batches.record(self._ports.lease, self._batch, None, now=now)
 
     def _pause(self) -> float:
         """Until the provider lets us go on, if it named a time and something waits for it."""
@@ -212,7 +227,7 @@ class _Calls:
         throttle.answered()
         if (wait := _used_up(reply.rates)) is not None:
             throttle.block(ports.now(), wait)
-        self._file.write(_line(ports, member, reply))
+        ports.spool.append(self._file, _line(ports, member, reply))
 
 
 def _line(ports: Ports, member: Member, reply: CallReply) -> bytes:

@@ -28,15 +28,19 @@ WINDOW_ROWS = 50_000
 WINDOW_BYTES = 64_000_000
 
 
-async def deliver(ports: Ports, run: Run, output: Path | None) -> None:
-    """Write what has succeeded so far to `output`, and what has failed beside it; None writes nothing."""
+async def deliver(ports: Ports, run: Run, output: Path | None, *, stop: asyncio.Event | None = None) -> bool:
+    """Write what has succeeded so far to `output`, and what has failed beside it; None writes nothing.
+    False if `stop` was set before the end: then the files are as they were."""
     if output is None:
-        return
+        return True
     sink_class = ports.sink(str(output))
     schema = await final_schema(ports, run)
     sink = await asyncio.to_thread(sink_class, output, schema)
     try:
         async for table in windows(ports, run, schema):
+            if stop is not None and stop.is_set():
+                await asyncio.to_thread(sink.abort)
+                return False
             for batch in table.to_batches():
                 await asyncio.to_thread(sink.write, batch)
         await asyncio.to_thread(sink.close)
@@ -44,6 +48,7 @@ async def deliver(ports: Ports, run: Run, output: Path | None) -> None:
         await asyncio.to_thread(sink.abort)
         raise
     await write_failures(ports, run, failures_path(output))
+    return True
 
 
 def failures_path(output: Path) -> Path:

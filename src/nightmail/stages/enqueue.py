@@ -26,8 +26,9 @@ PROBE = 20
 SHOWN = 5
 
 
-async def enqueue(ports: Ports, run: Run) -> Run:
-    """Read the source to its end; the run is sealed then. Returns the run as it is afterwards."""
+async def enqueue(ports: Ports, run: Run, stop: asyncio.Event) -> Run:
+    """Read the source to its end; the run is sealed then. Returns the run as it is afterwards: not sealed
+    if `stop` was set meanwhile."""
     workshop = Workshop(task=ports.task, provider=ports.provider, counter=ports.counter, run_id=run.run_id)
     start = msgspec.json.decode(run.position, type=Position) if run.position else Position()
     pieces = ports.source.pieces(start)
@@ -36,6 +37,8 @@ async def enqueue(ports: Ports, run: Run) -> Run:
     keying = Keying(run.key_kind, run.key_name) if run.key_kind and run.key_name else None
     first_seq = run.record_count + 1
     while (piece := await asyncio.to_thread(_next, pieces)) is not None:
+        if stop.is_set():
+            return run
         rows = await asyncio.to_thread(ports.source.records, piece)
         if run.spec.limit is not None:
             rows = rows[: max(0, run.spec.limit - first_seq + 1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from nightmail.core.lifecycle import RunEvent
@@ -10,10 +11,11 @@ from nightmail.stages.deliver import deliver
 from nightmail.stages.ports import Ports
 
 
-async def finish(ports: Ports, run: Run) -> Run:
+async def finish(ports: Ports, run: Run, stop: asyncio.Event) -> Run:
     """Deliver what has succeeded, then move the run to its end. A crash between the two delivers again,
-    which gives the same files."""
-    await deliver(ports, run, Path(run.spec.output) if run.spec.output else None)
+    which gives the same files; `stop` set before the end leaves the run as it is."""
+    if not await deliver(ports, run, Path(run.spec.output) if run.spec.output else None, stop=stop):
+        return run
     await ports.store.runs.record_delivered(ports.lease, now=ports.now())
     if run.state is RunState.FINISHED:
         return run

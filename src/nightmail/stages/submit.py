@@ -12,7 +12,7 @@ counts from it how long the call can still be on its way.
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from nightmail.core.batch import Batch
 from nightmail.core.lifecycle import BatchEvent
@@ -34,6 +34,11 @@ VISIBILITY_TRIES = 8
 # A create call follows its committed intent at once. After a longer stop than this (a suspended process,
 # a laptop's lid) the intent is committed anew, which fails if another worker has the run by now.
 FRESH = timedelta(seconds=2)
+
+
+def is_fresh(stated_at: datetime | None, now: datetime) -> bool:
+    """Was what a fenced write stated at that time stated just now? Not if the clock was set back since."""
+    return stated_at is not None and timedelta(0) <= now - stated_at <= FRESH
 
 
 async def submit(ports: Ports, run: Run, batch: Batch) -> Batch | Hold:
@@ -87,7 +92,7 @@ async def _upload(ports: Ports, run: Run, batch: Batch) -> Batch:
 
 async def _intend(ports: Ports, batch: Batch) -> Batch:
     """The batch, its intent committed just now. Raises `LeaseLost` if the run is somebody else's."""
-    while batch.submitted_at is None or ports.now() - batch.submitted_at > FRESH:
+    while not is_fresh(batch.submitted_at, ports.now()):
         now = ports.now()
         batch = await ports.store.batches.record(ports.lease, batch, None, now=now, submitted_at=now)
     return batch

@@ -41,6 +41,7 @@ from nightmail.stores.nouns import (
     StoredShard,
     Success,
     Tally,
+    Tenure,
 )
 
 __all__ = [
@@ -71,6 +72,7 @@ __all__ = [
     "StoredShard",
     "Success",
     "Tally",
+    "Tenure",
 ]
 
 
@@ -106,7 +108,7 @@ class Runs(Protocol):
         Leases with the tokens `dead` are known to be over before their time."""
         ...
 
-    async def leases(self) -> Sequence[Lease]:
+    async def leases(self) -> Sequence[Tenure]:
         """All leases, living or not."""
         ...
 

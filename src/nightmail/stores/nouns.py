@@ -28,6 +28,14 @@ class Lease(NamedTuple):
     token: str
 
 
+class Tenure(NamedTuple):
+    """A lease as others see it: whose, and until when if it is not renewed."""
+
+    run_no: int
+    token: str
+    until: datetime
+
+
 class Address(NamedTuple):
     """Where bytes are in the spool."""
 

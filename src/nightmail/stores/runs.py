@@ -11,7 +11,7 @@ from nightmail.core.ids import RunId
 from nightmail.core.lifecycle import RunEvent, move_run
 from nightmail.core.run import KeyKind, PauseReason, Run, RunSpec, RunState, Wish
 from nightmail.errors import IllegalMove, LeaseLost, StoreError
-from nightmail.stores.base import Lease
+from nightmail.stores.base import Lease, Tenure
 from nightmail.stores.database import Database, Transaction, at
 from nightmail.stores.rows import run_of
 
@@ -67,8 +67,9 @@ class SqliteRuns:
 
         return await self._database.write(work)
 
-    async def leases(self) -> Sequence[Lease]:
-        return await self._database.read(lambda tx: tx.rows("list_leases", Lease))
+    async def leases(self) -> Sequence[Tenure]:
+        rows = await self._database.read(lambda tx: tx.rows("list_leases"))
+        return [Tenure(number, token, datetime.fromisoformat(until)) for number, token, until in rows]
 
     async def record_lease(self, lease: Lease, *, until: datetime) -> None:
         changed = await self._database.write(

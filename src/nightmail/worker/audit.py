@@ -20,7 +20,7 @@ from nightmail.providers.base import Provider
 from nightmail.spool import Spool
 from nightmail.stages.parts import part_name
 from nightmail.stages.ports import Clock
-from nightmail.stores.base import Store
+from nightmail.stores.base import Lease, Store
 from nightmail.worker.account import look_at_account
 from nightmail.worker.begin import INTAKE
 from nightmail.worker.findings import Case, DeadLease, Finding, Kind, LostFolder, UnbookedExtra
@@ -161,15 +161,15 @@ async def _of_leases(store: Store, runs: list[Run]) -> list[Case]:
         Case(
             finding=Finding(
                 kind=Kind.DEAD_LEASE,
-                what=f"it is held by a process that is gone ({lease.token.rpartition('/')[0]})",
-                where=by_number[lease.run_no].run_id,
+                what=f"it is held by a process that is gone ({tenure.token.rpartition('/')[0]})",
+                where=by_number[tenure.run_no].run_id,
                 advice="the next worker takes it over; nightmail doctor --fix gives it back",
             ),
-            run=by_number[lease.run_no],
-            mendable=DeadLease(lease=lease),
+            run=by_number[tenure.run_no],
+            mendable=DeadLease(lease=Lease(tenure.run_no, tenure.token)),
         )
-        for lease in await store.runs.leases()
-        if lease.run_no in by_number and is_dead(lease.token)
+        for tenure in await store.runs.leases()
+        if tenure.run_no in by_number and is_dead(tenure.token)
     ]
 
 

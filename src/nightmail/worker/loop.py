@@ -55,7 +55,6 @@ class Driver:
         self._transfers = asyncio.Semaphore(TRANSFERS)
         self._judgements = asyncio.Semaphore(JUDGEMENTS)
         self._throttle = Throttle()
-        self._calls: set[asyncio.Task[None]] = set()
         self._holds = Holds()
         self._troubles = Troubles(ports, self._holds)
         self._failure: BaseException | None = None
@@ -84,8 +83,9 @@ class Driver:
         return (await self._read()).state is not self._seen
 
     async def _take_over(self) -> None:
-        """What a worker before us left in the middle of a submit."""
+        """What a worker before us left in the middle of a submit, and of files."""
         ports = self._ports
+        await asyncio.to_thread(ports.spool.sweep, ports.run_id)
         for batch in await ports.store.batches.list(ports.run_no, states=[BatchState.SUBMITTING]):
             await doubt(ports, batch)
 
@@ -94,17 +94,12 @@ class Driver:
         ports = self._ports
         run = await self._read()
         self._seen = run.state
+        if not self._stop.is_set():
+            run = await self._prepare(run)
         if self._stop.is_set():
+            # Also if it was set while the source was read: nothing is sent any more.
             await self._end_stages()
             return await self._read()
-        if run.wish is Wish.CANCEL:
-            await self._troubles.guard(cancel(ports, run))
-        elif run.state is RunState.OPEN:
-            run = await self._fill(run)
-        if run.state is RunState.DRAINING and run.wish is None:
-            run = await hurry(ports, run)
-            await self._recall(run)
-            await plan(ports, run)
         batches = await ports.store.batches.list(run.run_no, states=OPEN_BATCHES)
         now = ports.now()
         self._start_stages(run, batches, now)
@@ -122,6 +117,18 @@ class Driver:
                 return run
         await self._rest(run, batches)
         return None
+
+    async def _prepare(self, run: Run) -> Run:
+        """What comes before the batches: carry out a wish, read the source, plan."""
+        if run.wish is Wish.CANCEL:
+            await self._troubles.guard(cancel(self._ports, run))
+        elif run.state is RunState.OPEN:
+            run = await self._fill(run)
+        if run.state is RunState.DRAINING and run.wish is None and not self._stop.is_set():
+            run = await hurry(self._ports, run)
+            await self._recall(run)
+            await plan(self._ports, run)
+        return run
 
     async def _recall(self, run: Run) -> None:
         if run.hurried_at is None:
@@ -152,7 +159,7 @@ class Driver:
             return await ports.store.runs.record_event(
                 run.run_no, RunEvent.SEALED, now=ports.now(), lease=ports.lease
             )
-        return await enqueue(ports, run)
+        return await enqueue(ports, run, self._stop)
 
     async def _finish(self, run: Run) -> Run | None:
         """Deliver and close the run, once every request has its final state."""
@@ -163,7 +170,7 @@ class Driver:
             return None
         if run.state is RunState.OPEN and run.wish is None:
             return None
-        return await finish(self._ports, run)
+        return await finish(self._ports, run, self._stop)
 
     def _start_stages(self, run: Run, batches: list[Batch], now: datetime) -> None:
         looks: list[Batch] = []
@@ -185,7 +192,7 @@ class Driver:
                 if room[batch.mode is Mode.BATCH] <= 0 or not self._may_send(run, batch, now):
                     continue
                 room[batch.mode is Mode.BATCH] -= 1
-            self._start([batch], self._advance(run, batch), calls=batch.mode is not Mode.BATCH)
+            self._start([batch], self._advance(run, batch))
         if looks:
             self._start(looks, self._look(run, looks))
 
@@ -197,17 +204,14 @@ class Driver:
             return True
         return run.wish is None and self._holds.may_ask(batch, now)
 
-    def _start(self, batches: list[Batch], work: Coroutine[Any, Any, None], *, calls: bool = False) -> None:
+    def _start(self, batches: list[Batch], work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         for batch in batches:
             self._busy[batch.batch_no] = task
-        if calls:
-            self._calls.add(task)
 
         def done(_: asyncio.Task[None]) -> None:
             for batch in batches:
                 self._busy.pop(batch.batch_no, None)
-            self._calls.discard(task)
             self._wake.set()
 
         task.add_done_callback(done)
@@ -229,16 +233,18 @@ class Driver:
                 if isinstance(started, Hold):
                     self._holds.note(batch, started, ports.now())
                 else:
-                    await call(ports, run, started, self._throttle)
+                    await call(ports, run, started, self._throttle, self._stop)
             case BatchState.PLANNED:
                 async with self._transfers:
+                    if self._stop.is_set():
+                        return
                     submitted = await submit(ports, run, batch)
                 if isinstance(submitted, Hold):
                     self._holds.note(batch, submitted, ports.now())
             case BatchState.DOUBTFUL:
                 await recover(ports, run, batch)
             case BatchState.IN_PROGRESS:
-                await call(ports, run, batch, self._throttle)
+                await call(ports, run, batch, self._throttle, self._stop)
             case BatchState.ENDED:
                 self._holds.release(batch)
                 if batch.ingested_at is None:
@@ -278,12 +284,10 @@ class Driver:
 
     async def _end_stages(self) -> None:
         """Let running stages come to their end for a while, then cancel them: each leaves the store
-        consistent at every await. Calls that go on and on are cancelled at once."""
+        consistent at every await."""
         tasks = set(self._busy.values())
         if not tasks:
             return
-        for task in self._calls:
-            task.cancel()
         if self._failure is None:
             await asyncio.wait(tasks, timeout=GRACE)
         for task in tasks:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +14,16 @@ from nightmail.core.ids import RunId
 from nightmail.core.lifecycle import RunEvent
 from nightmail.core.pricing import PriceTable
 from nightmail.core.run import Run, RunState
-from nightmail.errors import ConfigError, NightmailError, SinkError, SourceError, StoreError, TaskError
+from nightmail.errors import (
+    ConfigError,
+    DiskFull,
+    LeaseLost,
+    NightmailError,
+    SinkError,
+    SourceError,
+    StoreError,
+    TaskError,
+)
 from nightmail.providers.base import Provider
 from nightmail.sinks.base import Sink
 from nightmail.sinks.files import sink_format
@@ -22,10 +32,10 @@ from nightmail.stages.ports import Clock, Ports
 from nightmail.stages.revalidate import revalidate
 from nightmail.stores.base import Lease, Store
 from nightmail.tasks.prepared import PreparedTask
-from nightmail.telemetry import EventName
+from nightmail.telemetry import EventName, log
 from nightmail.tokens.counter import counter_for
 from nightmail.worker.begin import open_source, prepared_for, task_parts
-from nightmail.worker.lease import claim, held
+from nightmail.worker.lease import Sightings, claim, held, holder_of
 from nightmail.worker.loop import Driver
 
 NO_KEY = "not-used"  # where nothing is called, none is needed
@@ -44,25 +54,40 @@ class Service:
         self._clock = clock
         self._tasks = list(tasks)
         self._prices: PriceTable | None = None
+        self._sightings = Sightings()
         self.stop = asyncio.Event()
 
     def add_task(self, task: PreparedTask) -> None:
         """A task of this process, which need not be importable elsewhere."""
         self._tasks.append(task)
 
-    async def work_on(self, run_id: RunId) -> Run | None:
-        """Drive one run until it is over, paused or `stop` is set; None if another worker has it.
+    async def claim(self, run_id: RunId) -> Lease | None:
+        """The right to drive a run; None if another worker has it."""
+        return await claim(self.store, self._clock, run_id, sightings=self._sightings)
+
+    async def work_on(self, run_id: RunId, on_wait: Callable[[str], None] | None = None) -> Run | None:
+        """Drive one run until it is over, paused or `stop` is set; None if another worker has it, or has
+        taken it over because this process slept. `on_wait` is told who has it.
 
         What the user must mend is raised, and a run of which nothing was sent is forgotten with it."""
-        lease = await claim(self.store, self._clock, run_id)
+        lease = await self.claim(run_id)
         if lease is None:
+            await self._tell_driver(run_id, on_wait)
             return None
         try:
             return await self._drive(lease)
+        except LeaseLost:
+            return None
         except (SourceError, TaskError, ConfigError, SinkError):
             if await self.store.runs.delete_unsent(lease.run_no):
                 await asyncio.to_thread(Spool(self.settings.spool).forget, run_id)
             raise
+
+    async def _tell_driver(self, run_id: RunId, told: Callable[[str], None] | None) -> None:
+        run = await self.store.runs.read(run_id)
+        for tenure in await self.store.runs.leases():
+            if told is not None and run is not None and tenure.run_no == run.run_no:
+                told(holder_of(tenure.token))
 
     async def revalidate(self, run_id: RunId) -> int:
         """Judge the stored answers of a finished run's failures anew; how many are good now. Raises
@@ -71,7 +96,7 @@ class Service:
         assert run is not None
         if run.state is RunState.FINISHED:
             await self.store.runs.record_event(run.run_no, RunEvent.REOPENED, now=self._clock.now())
-        lease = await claim(self.store, self._clock, run_id)
+        lease = await self.claim(run_id)
         if lease is None:
             raise ConfigError(f"{run_id} is being worked on; wait for its end")
         async with held(self.store, self._clock, lease):
@@ -90,7 +115,7 @@ class Service:
     async def work(self, *, until_idle: bool = False) -> None:
         """Drive whatever there is to drive, one run after the other, until `stop` is set. A run that
         cannot be driven is put off, with an event that says why; the others go on."""
-        put_off: dict[RunId, datetime] = {}
+        put_off: dict[RunId, datetime] = {}  # since when
         while not self.stop.is_set():
             now = self._clock.now()
             runs = [
@@ -100,25 +125,36 @@ class Service:
             runs.sort(key=lambda run: (-run.spec.priority, run.run_no))
             worked = False
             for run in runs:
-                if self.stop.is_set() or put_off.get(run.run_id, now) > now:
+                since = put_off.get(run.run_id)
+                # Before that time it is only after the clock was set back.
+                if self.stop.is_set() or (since is not None and since <= now < since + PUT_OFF):
                     continue
-                lease = await claim(self.store, self._clock, run.run_id)
+                lease = await self.claim(run.run_id)
                 if lease is None:
                     continue
                 worked = True
                 try:
                     await self._drive(lease)
+                except LeaseLost:
+                    # This process slept, and another worker has the run now.
+                    continue
                 except StoreError:
                     raise
                 except NightmailError as error:
-                    put_off[run.run_id] = self._clock.now() + PUT_OFF
-                    await self.store.events.record(
-                        run.run_no, EventName.RUN_PUT_OFF, now=self._clock.now(), message=str(error)
-                    )
+                    put_off[run.run_id] = self._clock.now()
+                    await self._tell_put_off(run, error)
             if not worked:
                 if until_idle:
                     return
                 await self._clock.wait(IDLE_LOOK, wake=self.stop)
+
+    async def _tell_put_off(self, run: Run, error: NightmailError) -> None:
+        log(EventName.RUN_PUT_OFF, run_id=run.run_id, batch_id=None, detail={"message": str(error)})
+        # A full disk may have no room for the event either.
+        with contextlib.suppress(DiskFull):
+            await self.store.events.record(
+                run.run_no, EventName.RUN_PUT_OFF, now=self._clock.now(), message=str(error)
+            )
 
     async def _drive(self, lease: Lease) -> Run:
         async with held(self.store, self._clock, lease):

@@ -26,7 +26,7 @@ ORDER BY run_no LIMIT 1;
 UPDATE runs SET lease_token = :token, leased_until = :until WHERE run_no = :run_no;
 
 -- name: list_leases
-SELECT run_no, lease_token FROM runs WHERE lease_token IS NOT NULL;
+SELECT run_no, lease_token, leased_until FROM runs WHERE lease_token IS NOT NULL;
 
 -- name: delete_unsent_run
 -- Deletes nothing once a batch has been planned.
