@@ -6,7 +6,7 @@ batches), so the first looks come quickly; after that a look every five minutes 
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 FIRST = 1.0
 GROWTH = 1.6
@@ -14,6 +14,8 @@ LAST = 300.0
 JITTER = 0.1
 # `completed` without file ids is polled on for this long: they may appear late (facts E.5).
 GRACE = timedelta(seconds=60)
+# Nothing of a batch is put off for longer, but by a longer interval of the user's.
+LONGEST = timedelta(minutes=10)
 
 
 def delay(polls: int, *, chance: float, interval: float | None = None) -> timedelta:
@@ -21,3 +23,12 @@ def delay(polls: int, *, chance: float, interval: float | None = None) -> timede
     batches; `interval` is the user's own fixed time in seconds."""
     base = interval if interval is not None else min(LAST, FIRST * GROWTH ** min(polls, 20))
     return timedelta(seconds=base * (1 + JITTER * (2 * chance - 1)))
+
+
+def is_due(due_at: datetime | None, now: datetime, *, interval: float | None = None) -> bool:
+    """Is it time to look again? Also if the time is further ahead than anything is ever put off: then the
+    clock has been set back since."""
+    if due_at is None or due_at <= now:
+        return True
+    longest = max(LONGEST, timedelta(seconds=(interval or 0.0) * (1 + JITTER)))
+    return due_at > now + longest

@@ -111,7 +111,9 @@ def hold_of(
         return Hold.BATCHES
     if limits.max_creates_per_hour is not None and creates_this_hour >= limits.max_creates_per_hour:
         return Hold.CREATES
-    if learned.blocked_until is not None and now < learned.blocked_until:
+    blocked_until = learned.blocked_until
+    # No block is longer: one that ends later was noted before the clock was set back.
+    if blocked_until is not None and now < blocked_until <= now + LONGEST_BLOCK:
         return Hold.BLOCKED
     if learned.refusals and enqueued.unconfirmed:
         # One at a time until the provider takes one: a night of batches refused one after the other

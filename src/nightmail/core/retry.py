@@ -19,6 +19,8 @@ RETRYABLE_STATUS = frozenset({0, 408, 409, 425, 429})
 # A whole batch's quota or rate troubles last minutes; a line's are over sooner.
 FIRST_DELAY = 1.0
 MAX_DELAY = 600.0
+# As they are spread, no request waits longer. One that seems to was put off before the clock was set back.
+LONGEST_DELAY = timedelta(seconds=2 * MAX_DELAY)
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,11 +23,15 @@ class Throttle:
         self.limit = FIRST
         self.in_flight = 0
         self.blocked_until: datetime | None = None
+        self._blocked_at: datetime | None = None
         self._careful = False
         self._halved_at: datetime | None = None
 
     def admits(self, now: datetime) -> bool:
         """May one more call go now?"""
+        if self._blocked_at is not None and now < self._blocked_at:
+            # The clock was set back: until when the block holds is not known any more.
+            self._blocked_at = self.blocked_until = None
         if self.blocked_until is not None and now < self.blocked_until:
             return False
         return self.in_flight < int(self.limit)
@@ -45,7 +49,7 @@ class Throttle:
         self.in_flight -= 1
         self._careful = True
         # The calls that were already on their way are refused for the same reason: they count once.
-        if self._halved_at is None or now - self._halved_at > PAUSE:
+        if self._halved_at is None or not timedelta(0) <= now - self._halved_at <= PAUSE:
             self.limit = max(LEAST, self.limit / 2)
             self._halved_at = now
         self.block(now, retry_after)
@@ -57,4 +61,4 @@ class Throttle:
     def block(self, now: datetime, seconds: float | None) -> None:
         until = now + (timedelta(seconds=seconds) if seconds is not None else PAUSE)
         if self.blocked_until is None or until > self.blocked_until:
-            self.blocked_until = until
+            self._blocked_at, self.blocked_until = now, until

@@ -82,7 +82,8 @@ async def note(ports: Access, run: Run, batch: Batch, remote: RemoteBatch) -> Ba
     if remote.phase not in ENDED_PHASES:
         due_at = now + delay(batch.polls + 1, chance=ports.clock.chance(), interval=run.spec.poll_interval)
         return await ports.store.batches.record(ports.lease, batch, None, now=now, due_at=due_at, **told)
-    ended_at = batch.ended_at or now
+    # After a clock that was set back the grace begins anew.
+    ended_at = min(batch.ended_at or now, now)
     if _may_name_files_yet(remote) and now - ended_at < GRACE:
         due_at = now + delay(0, chance=ports.clock.chance(), interval=run.spec.poll_interval)
         return await ports.store.batches.record(

@@ -28,12 +28,15 @@ async def recover(ports: Ports, run: Run, batch: Batch) -> Batch:
 
     Where the provider cannot be searched, it stays doubtful: it is never silently sent again."""
     now = ports.now()
-    assert batch.submitted_at is not None
+    if batch.submitted_at is not None and batch.submitted_at > now:
+        # The clock was set back; the call was made before now in any case.
+        batch = await ports.store.batches.record(ports.lease, batch, None, now=now, submitted_at=now)
     try:
         remotes = {remote.id: remote async for remote in ports.provider.find()}
     except Unsupported:
         return await _unsearchable(ports, batch)
     known = frozenset(await ports.store.batches.provider_ids(batch.account))
+    assert batch.submitted_at is not None
     found = find(
         (candidate(remote) for remote in remotes.values()),
         batch_id=batch.batch_id,

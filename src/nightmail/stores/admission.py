@@ -80,7 +80,8 @@ def _affordable(tx: Transaction, batch: Batch, admission: Admission, now: dateti
 
 
 def _has_turn(tx: Transaction, batch: Batch, admission: Admission, now: datetime, *, scarce: bool) -> bool:
-    rows = tx.rows("list_waits", account=batch.account, model=batch.model, asked_since=at(now - ASKING))
+    asked = {"asked_since": at(now - ASKING), "now": at(now)}
+    rows = tx.rows("list_waits", account=batch.account, model=batch.model, **asked)
     waits = {
         row["run_no"]: Claimant(row["run_no"], row["priority"], moment(row["since"]) or now, row["tokens"])
         for row in rows

@@ -170,7 +170,8 @@ class Requests(Protocol):
         ...
 
     async def list_ready(self, run_no: int, *, now: datetime, limit: int) -> list[Ready]:
-        """Up to `limit` requests to put into batches now: those asked again first, then the new."""
+        """Up to `limit` requests to put into batches now: those asked again first, then the new. One that
+        waits for longer than any may has been waiting since before the clock was set back: it is ready."""
         ...
 
     async def next_due(self, run_no: int) -> datetime | None:

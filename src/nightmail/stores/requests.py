@@ -12,6 +12,7 @@ from nightmail.core.ids import BatchId
 from nightmail.core.lifecycle import BatchEvent, RequestEvent, RunEvent, move_request
 from nightmail.core.planning import Item
 from nightmail.core.request import Endpoint, RequestState
+from nightmail.core.retry import LONGEST_DELAY
 from nightmail.errors import IllegalMove
 from nightmail.stores.base import (
     Attempt,
@@ -116,7 +117,8 @@ class SqliteRequests:
         def work(tx: Transaction) -> list[Ready]:
             run = tx.row("read_run_by_number", run_no=run_no)
             assert run is not None
-            again = tx.rows("list_again", run_no=run_no, now=at(now), limit=limit)
+            latest = at(now + LONGEST_DELAY)
+            again = tx.rows("list_again", run_no=run_no, now=at(now), latest=latest, limit=limit)
             new = tx.rows("list_new", run_no=run_no, after=run["planned_seq"], limit=limit - len(again))
             groups = {row["group_no"]: row for row in tx.rows("list_groups", run_no=run_no)}
             ready = []

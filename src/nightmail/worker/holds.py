@@ -22,22 +22,23 @@ class Holds:
     """Per model: why its next batch waits."""
 
     def __init__(self) -> None:
-        self._held: dict[str, tuple[Hold, datetime]] = {}
+        self._held: dict[str, tuple[Hold, datetime, datetime]] = {}  # why, from when, until when
 
     def note(self, batch: Batch, hold: Hold, now: datetime) -> None:
         later = ASK_MUCH_LATER if hold in (Hold.BLOCKED, Hold.CREATES) else ASK_AGAIN
-        self._held[batch.model] = (hold, now + later)
+        self._held[batch.model] = (hold, now, now + later)
 
     def may_ask(self, batch: Batch, now: datetime) -> bool:
-        held = self._held.get(batch.model)
-        return held is None or held[1] <= now
+        _, since, until = self._held.get(batch.model, (None, now, now))
+        # Before `since` it is only after the clock was set back.
+        return not since <= now < until
 
     def release(self, batch: Batch) -> None:
         """Something of this model has ended: there may be room."""
         self._held.pop(batch.model, None)
 
     def dues(self) -> Iterable[datetime]:
-        return (until for _, until in self._held.values())
+        return (until for _, _, until in self._held.values())
 
     def out_of_money(self, batches: Sequence[Batch]) -> bool:
         """Does nothing move any more because every batch that waits is too dear?"""

@@ -14,6 +14,7 @@ from typing import Any
 
 from nightmail.core.batch import CLOSED_STATES, Batch, BatchState
 from nightmail.core.lifecycle import RunEvent
+from nightmail.core.polling import is_due
 from nightmail.core.quota import Hold
 from nightmail.core.request import OPEN_STATES, Mode
 from nightmail.core.run import PauseReason, Run, RunState, Wish
@@ -181,7 +182,7 @@ class Driver:
                     batch.mode is not Mode.BATCH or batch.state is BatchState.PLANNED
                 )
         for batch in batches:
-            if batch.batch_no in self._busy or (batch.due_at is not None and batch.due_at > now):
+            if batch.batch_no in self._busy or not is_due(batch.due_at, now, interval=run.spec.poll_interval):
                 continue
             if is_waiting(batch, batches):
                 continue

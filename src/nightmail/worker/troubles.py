@@ -8,7 +8,7 @@ from typing import Any
 
 from nightmail.core.batch import CLOSED_STATES, Batch
 from nightmail.core.lifecycle import RunEvent
-from nightmail.core.polling import delay
+from nightmail.core.polling import LONGEST, delay
 from nightmail.core.quota import Hold
 from nightmail.core.run import PauseReason, RunState
 from nightmail.errors import (
@@ -59,7 +59,7 @@ class Troubles:
             await self._put_off(batches, error, error.retry_after)
         except ProviderUnavailable as error:
             now = self._ports.now()
-            self._out_since = self._out_since or now
+            self._out_since = min(self._out_since or now, now)
             if now - self._out_since > MAX_OUTAGE:
                 raise
             await self._put_off(batches, error, None)
@@ -90,7 +90,7 @@ class Troubles:
             times = self._times[batch.batch_no] = self._times.get(batch.batch_no, 0) + 1
             wait = delay(times, chance=ports.clock.chance())
             if seconds is not None:
-                wait = timedelta(seconds=seconds)
+                wait = min(timedelta(seconds=seconds), LONGEST)
             current = await ports.store.batches.read(batch.batch_id)
             if current is not None and current.state not in CLOSED_STATES:
                 await ports.store.batches.record(

@@ -86,13 +86,14 @@ WHERE run_no = :run_no AND account = :account AND model = :model AND state = 'pl
 LIMIT 1;
 
 -- name: list_waits
--- Runs that still ask for room, with what they have in flight.
+-- Runs that still ask for room, with what they have in flight. Who asked at a time that is still to come did
+-- so before the clock was set back.
 SELECT w.run_no, w.since, coalesce(json_extract(r.spec, '$.priority'), 0) AS priority,
        (SELECT coalesce(sum(b.tokens), 0) FROM batches b
         WHERE b.run_no = w.run_no AND b.account = w.account AND b.model = w.model
           AND b.state IN ('submitting', 'doubtful', 'in_progress')) AS tokens
 FROM waits w JOIN runs r ON r.run_no = w.run_no
-WHERE w.account = :account AND w.model = :model AND w.asked_at > :asked_since
+WHERE w.account = :account AND w.model = :model AND w.asked_at > :asked_since AND w.asked_at <= :now
   AND r.state IN ('open', 'draining') AND r.wish IS NULL;
 
 -- name: own_tokens

@@ -3,7 +3,7 @@
 -- index holds these few alone, but without being told SQLite walks all rows of the run, for their order.
 SELECT seq, group_no, tokens, length, inputs FROM requests INDEXED BY requests_again
 WHERE run_no = :run_no AND batch_no IS NOT NULL AND state IN ('ready', 'waiting')
-  AND (due_at IS NULL OR due_at <= :now)
+  AND (due_at IS NULL OR due_at <= :now OR due_at > :latest)
 ORDER BY seq LIMIT :limit;
 
 -- name: count_waiting
