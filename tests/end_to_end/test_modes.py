@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
+from chaos.bill import owed
 
-from nightmail.config import read_prices
-from nightmail.core.pricing import PUSD_PER_USD, price_of
 from nightmail.simulator import process
 from tests.end_to_end.command import Folder
 from tests.end_to_end.test_command_line import adds_up, keys_in
@@ -27,18 +25,6 @@ RUN = (
     "0.1",
     "--json",
 )
-
-
-def owed(books: dict[str, Any]) -> Decimal:
-    """The simulator's bill in dollars, by our price table."""
-    total = 0
-    for model, modes in books["bill"].items():
-        price = price_of(model, read_prices(None))
-        assert price is not None
-        for mode, used in modes.items():
-            rates = price.standard if mode == "sync" else price.batch
-            total += used["input_tokens"] * rates.input + used["output_tokens"] * rates.output
-    return Decimal(total) / PUSD_PER_USD
 
 
 def test_a_deadline_ends_a_stuck_batch_and_calls_the_rest(tmp_path: Path) -> None:

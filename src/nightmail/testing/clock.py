@@ -1,4 +1,5 @@
-"""A clock that stands still until somebody waits, then jumps: a night passes in milliseconds."""
+"""A clock that stands still until everybody waits, then jumps to the first who is due: a night passes in
+milliseconds."""
 
 from __future__ import annotations
 
@@ -22,6 +23,8 @@ class ManualClock:
         self._tokens = 0
         self._at_work = 0
         self._lock = threading.Lock()
+        self._waits = 0
+        self._waiting: dict[int, datetime] = {}
 
     def now(self) -> datetime:
         return self._now
@@ -50,11 +53,23 @@ class ManualClock:
         return f"token{self._tokens}"
 
     async def wait(self, seconds: float, *, wake: asyncio.Event | None = None) -> None:
-        """Others run first; then, unless `wake` was set meanwhile, the time has passed."""
+        """Until the time has passed, or `wake` is set. It passes when nobody works, and only for the one
+        of all who wait that is due first: two who wait a second each take one second together."""
+        self._waits += 1
+        number, until = self._waits, self._now + timedelta(seconds=max(0.0, seconds))
+        self._waiting[number] = until
         quiet = 0
-        while quiet < ROUNDS:
-            if wake is not None and wake.is_set():
-                return
-            await asyncio.sleep(0.0005)  # noqa: TID251 - other tasks and threads of the test go first
-            quiet = 0 if self._at_work else quiet + 1
-        self._now += timedelta(seconds=max(0.0, seconds))
+        try:
+            while not (wake is not None and wake.is_set()):
+                if quiet and self._now >= until:
+                    return
+                if quiet >= ROUNDS and number == min(self._waiting, key=self._due):
+                    self._now = until
+                    return
+                await asyncio.sleep(0.0005)  # noqa: TID251 - other tasks and threads of the test go first
+                quiet = 0 if self._at_work else quiet + 1
+        finally:
+            del self._waiting[number]
+
+    def _due(self, number: int) -> tuple[datetime, int]:
+        return self._waiting[number], number
