@@ -413,12 +413,21 @@ async def test_cancelling_keeps_what_is_paid(tmp_path):
         return remote
 
     provider.poll = poll
+    asked = []
+    cancel = provider.cancel
+
+    async def count(provider_batch_id):
+        asked.append(provider_batch_id)
+        return await cancel(provider_batch_id)
+
+    provider.cancel = count
     run = await desk.drive()
 
     assert run.state is RunState.CANCELLED
     status = await settle(desk)
     assert (status.succeeded, status.cancelled) == (2, 4)
     assert len(desk.outputs()) == 2
+    assert len(asked) == len(set(asked)), "once is enough"
 
 
 async def test_a_stopped_worker_leaves_the_run_to_the_next_one(tmp_path):
