@@ -1,4 +1,4 @@
-"""When to look again."""
+"""When to look again, and when to try again."""
 
 from __future__ import annotations
 
@@ -7,45 +7,59 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightmail.core.polling import FIRST, JITTER, LAST, delay
+from nightmail.core.polling import FIRST, JITTER, LAST, delay, next_look
 
 chances = st.floats(0, 1, exclude_max=True)
+ages = st.timedeltas(timedelta(hours=-1), timedelta(days=3))
 
 
-@given(st.integers(0, 10_000), chances)
-def test_a_wait_is_between_the_first_and_the_longest(polls: int, chance: float) -> None:
-    wait = delay(polls, chance=chance).total_seconds()
+def looks_in(time: timedelta) -> list[timedelta]:
+    """The ages at which a batch is looked at."""
+    age, looks = timedelta(0), []
+    while (age := age + next_look(age, chance=0.5)) <= time:
+        looks.append(age)
+    return looks
+
+
+@given(ages, chances)
+def test_a_wait_is_between_the_first_and_the_longest(age: timedelta, chance: float) -> None:
+    wait = next_look(age, chance=chance).total_seconds()
     assert FIRST * (1 - JITTER) <= wait <= LAST * (1 + JITTER)
 
 
-@given(st.integers(0, 100))
-def test_waits_grow(polls: int) -> None:
-    assert delay(polls, chance=0.5) <= delay(polls + 1, chance=0.5)
+@given(ages, ages)
+def test_waits_grow_with_age(age: timedelta, other: timedelta) -> None:
+    younger, older = sorted([age, other])
+    assert next_look(younger, chance=0.5) <= next_look(older, chance=0.5)
 
 
-def test_a_batch_is_looked_at_several_times_in_its_first_minute_and_every_five_in_the_night() -> None:
-    passed, looks = timedelta(0), 0
-    while passed < timedelta(minutes=1):
-        passed += delay(looks, chance=0.5)
-        looks += 1
-    assert looks >= 7
-    assert delay(50, chance=0.5) == timedelta(minutes=5)
+@given(st.timedeltas(timedelta(seconds=20), timedelta(minutes=90)), chances)
+def test_the_end_of_a_batch_is_seen_within_a_small_part_of_its_time(age: timedelta, chance: float) -> None:
+    assert next_look(age, chance=chance) <= age * 0.056
+
+
+def test_a_batch_is_looked_at_often_in_its_first_minute_and_every_five_in_the_night() -> None:
+    assert len(looks_in(timedelta(minutes=1))) >= 30
+    assert next_look(timedelta(hours=5), chance=0.5) == timedelta(minutes=5)
 
 
 def test_a_day_of_looking_is_a_few_hundred_calls() -> None:
-    passed, looks = timedelta(0), 0
-    while passed < timedelta(hours=24):
-        passed += delay(looks, chance=0.5)
-        looks += 1
-    assert looks < 320
+    assert len(looks_in(timedelta(hours=24))) < 450
 
 
 def test_chance_spreads_many_batches() -> None:
-    waits = {delay(3, chance=n / 10) for n in range(10)}
+    waits = {next_look(timedelta(minutes=5), chance=n / 10) for n in range(10)}
     assert len(waits) == 10
 
 
-@given(st.integers(0, 1_000), chances, st.floats(0.01, 3_600))
-def test_the_user_s_own_interval_does_not_grow(polls: int, chance: float, interval: float) -> None:
-    wait = delay(polls, chance=chance, interval=interval).total_seconds()
+@given(ages, chances, st.floats(0.01, 3_600))
+def test_the_user_s_own_interval_does_not_grow(age: timedelta, chance: float, interval: float) -> None:
+    wait = next_look(age, chance=chance, interval=interval).total_seconds()
     assert interval * (1 - JITTER) - 1e-6 <= wait <= interval * (1 + JITTER) + 1e-6
+
+
+@given(st.integers(0, 10_000), chances)
+def test_patience_with_failures_grows_to_five_minutes(times: int, chance: float) -> None:
+    wait = delay(times, chance=chance).total_seconds()
+    assert FIRST * (1 - JITTER) <= wait <= LAST * (1 + JITTER)
+    assert delay(times, chance=0.5) <= delay(times + 1, chance=0.5)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from nightmail.core.batch import ENDED_PHASES, Batch, Phase
 from nightmail.core.lifecycle import BatchEvent
-from nightmail.core.polling import GRACE, delay
+from nightmail.core.polling import GRACE, next_look
 from nightmail.core.run import Run
 from nightmail.errors import NotFound, Unsupported
 from nightmail.providers.base import RemoteBatch
@@ -23,22 +24,24 @@ VANISHED = "vanished"
 UNCONFIRMED = (None, Phase.VALIDATING)
 
 
-async def look(ports: Access, run: Run, batches: Sequence[Batch]) -> None:
-    """Look at batches that are due, with one list call where there are many."""
+async def look(ports: Access, run: Run, batches: Sequence[Batch]) -> list[Batch]:
+    """Look at batches that are due, with one list call where there are many; how they are now."""
+    noted: list[Batch] = []
     waiting = {batch.provider_batch_id: batch for batch in batches}
     if len(waiting) >= LIST_FROM:
         try:
             seen = 0
             async for remote in ports.provider.find():
                 if (batch := waiting.pop(remote.id, None)) is not None:
-                    await end_if_late(ports, run, await note(ports, run, batch, remote))
+                    noted.append(await end_if_late(ports, run, await note(ports, run, batch, remote)))
                 seen += 1
                 if not waiting or seen >= LIST_MOST:
                     break
         except Unsupported:
             pass
-    for batch in waiting.values():
-        await end_if_late(ports, run, await poll(ports, run, batch))
+    return noted + [
+        await end_if_late(ports, run, await poll(ports, run, batch)) for batch in waiting.values()
+    ]
 
 
 async def poll(ports: Access, run: Run, batch: Batch) -> Batch:
@@ -66,6 +69,8 @@ async def note(ports: Access, run: Run, batch: Batch, remote: RemoteBatch) -> Ba
     if batch.extra_of is not None:
         await ask_to_end(ports, remote)
     now = ports.clock.now()
+    age = now - batch.submitted_at if batch.submitted_at else timedelta(0)
+    look_again = now + next_look(age, chance=ports.clock.chance(), interval=run.spec.poll_interval)
     if batch.phase in UNCONFIRMED and remote.phase not in (*UNCONFIRMED, Phase.FAILED):
         await ports.store.batches.record_acceptance(ports.lease, batch)
     told = {
@@ -80,14 +85,13 @@ async def note(ports: Access, run: Run, batch: Batch, remote: RemoteBatch) -> Ba
         "error_file_id": remote.error_file_id or batch.error_file_id,
     }
     if remote.phase not in ENDED_PHASES:
-        due_at = now + delay(batch.polls + 1, chance=ports.clock.chance(), interval=run.spec.poll_interval)
-        return await ports.store.batches.record(ports.lease, batch, None, now=now, due_at=due_at, **told)
+        return await ports.store.batches.record(ports.lease, batch, None, now=now, due_at=look_again, **told)
     # After a clock that was set back the grace begins anew.
     ended_at = min(batch.ended_at or now, now)
     if _may_name_files_yet(remote) and now - ended_at < GRACE:
-        due_at = now + delay(0, chance=ports.clock.chance(), interval=run.spec.poll_interval)
+        soon = now + next_look(now - ended_at, chance=ports.clock.chance(), interval=run.spec.poll_interval)
         return await ports.store.batches.record(
-            ports.lease, batch, None, now=now, due_at=due_at, ended_at=ended_at, **told
+            ports.lease, batch, None, now=now, due_at=soon, ended_at=ended_at, **told
         )
     first = remote.errors[0] if remote.errors and remote.phase is Phase.FAILED else None
     return await ports.store.batches.record(

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 from nightmail.core.batch import Batch
 from nightmail.core.lifecycle import BatchEvent
-from nightmail.core.polling import delay
+from nightmail.core.polling import delay, next_look
 from nightmail.core.quota import Hold
 from nightmail.core.recovery import mark_of, metadata, upload_name
 from nightmail.core.run import Run
@@ -145,7 +145,7 @@ async def record_submitted(ports: Access, batch: Batch, remote: RemoteBatch) -> 
         status=remote.status,
         phase=remote.phase,
         polls=0,
-        due_at=ports.clock.now() + delay(0, chance=ports.clock.chance()),
+        due_at=ports.clock.now() + next_look(timedelta(0), chance=ports.clock.chance()),
     )
     await tell(ports, EventName.BATCH_SUBMITTED, batch, provider_batch_id=remote.id)
     return batch

@@ -12,7 +12,7 @@ from collections.abc import Coroutine
 from datetime import datetime
 from typing import Any
 
-from nightmail.core.batch import CLOSED_STATES, Batch, BatchState
+from nightmail.core.batch import CLOSED_STATES, Batch, BatchState, Phase
 from nightmail.core.lifecycle import RunEvent
 from nightmail.core.polling import is_due
 from nightmail.core.quota import Hold
@@ -29,7 +29,7 @@ from nightmail.stages.finish import finish
 from nightmail.stages.hurry import hurry, is_recalled, recall
 from nightmail.stages.ingest import ingest
 from nightmail.stages.plan import plan
-from nightmail.stages.poll import look
+from nightmail.stages.poll import UNCONFIRMED, look
 from nightmail.stages.ports import Ports
 from nightmail.stages.recover import doubt, recover
 from nightmail.stages.settle import settle
@@ -247,7 +247,6 @@ class Driver:
             case BatchState.IN_PROGRESS:
                 await call(ports, run, batch, self._throttle, self._stop)
             case BatchState.ENDED:
-                self._holds.release(batch)
                 if batch.ingested_at is None:
                     async with self._transfers:
                         batch = await ingest(ports, run, batch)
@@ -255,7 +254,7 @@ class Driver:
                         return
                 async with self._judgements:
                     batch = await settle(ports, run, batch)
-                # Once more: its reservation has become what it really cost.
+                # Its reservation has become what it really cost.
                 self._holds.release(batch)
             case BatchState.SETTLED:
                 await finalise(ports, run, batch, patient=self._troubles.is_patient(batch))
@@ -264,11 +263,20 @@ class Driver:
 
     async def _look(self, run: Run, batches: list[Batch]) -> None:
         try:
-            await self._troubles.guard(look(self._ports, run, batches), *batches)
+            await self._troubles.guard(self._looked(run, batches), *batches)
         except asyncio.CancelledError:
             raise
         except BaseException as error:
             self._failure = self._failure or error
+
+    async def _looked(self, run: Run, batches: list[Batch]) -> None:
+        unsure = {batch.batch_no for batch in batches if batch.phase in UNCONFIRMED}
+        for batch in await look(self._ports, run, batches):
+            # Its place is free from now on, not only once its results are here; of one that failed it
+            # must first be read what the failure teaches.
+            ended = batch.state is BatchState.ENDED and batch.phase is not Phase.FAILED
+            if ended or (batch.batch_no in unsure and batch.phase is Phase.IN_PROGRESS):
+                self._holds.release(batch)
 
     async def _rest(self, run: Run, batches: list[Batch]) -> None:
         """Until a stage ends, something is due, or it is time to look for wishes."""
