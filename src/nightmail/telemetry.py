@@ -19,6 +19,7 @@ class EventName(StrEnum):
     BATCH_SUBMITTED = "batch_submitted"  # the provider has it: its id there
     BATCH_DOUBTFUL = "batch_doubtful"  # nobody can find out whether the provider has it
     BATCH_REFUSED = "batch_refused"  # the provider refused it whole: code, message, what follows
+    BATCH_RECUT = "batch_recut"  # larger than the limit that the provider has named since it was planned
     EXTRA_BATCH = "extra_batch"  # a second one for the same requests was found and asked to end
     EXTRA_BOOKED = "extra_booked"  # it has ended: what it cost, and how much of that bought nothing
     RESULTS_ODD = "results_odd"  # unknown, doubled, missing or unreadable result lines
@@ -29,7 +30,7 @@ class EventName(StrEnum):
     RUN_PUT_OFF = "run_put_off"  # a worker cannot drive the run now, and why
 
 
-QUIET = (EventName.BATCH_SUBMITTED, EventName.REMOTE_FILES_DELETED)
+QUIET = (EventName.BATCH_SUBMITTED, EventName.BATCH_RECUT, EventName.REMOTE_FILES_DELETED)
 
 
 def log(name: EventName, *, run_id: str, batch_id: str | None, detail: dict[str, Any]) -> None:

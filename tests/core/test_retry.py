@@ -160,6 +160,24 @@ def test_a_whole_batch_s_failure_is_decided_from_its_first_error(
     assert after_batch_failure(code, message, line, requests=requests) is expected
 
 
+@pytest.mark.parametrize(
+    ("requests", "tokens", "limit", "expected"),
+    [
+        (1, 90_001, 90_000, AfterFailure.FAIL),
+        (1, 90_000, 90_000, AfterFailure.RETURN),
+        (1, 90_001, None, AfterFailure.RETURN),
+        (1, 90_001, 0, AfterFailure.RETURN),
+        (2, 90_001, 90_000, AfterFailure.RETURN),
+    ],
+)
+def test_only_a_request_that_the_queue_can_never_hold_is_given_up(
+    requests: int, tokens: int, limit: int | None, expected: AfterFailure
+) -> None:
+    code = "token_limit_exceeded"
+    then = after_batch_failure(code, None, None, requests=requests, tokens=tokens, limit=limit)
+    assert then is expected
+
+
 @given(st.none() | st.text(), st.none() | st.text(), st.none() | st.integers(), st.integers(1, 50_000))
 def test_no_text_of_a_provider_makes_the_decision_raise(
     code: str | None, message: str | None, line: int | None, requests: int

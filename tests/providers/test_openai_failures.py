@@ -129,6 +129,7 @@ def test_the_quota_is_the_providers_own_number() -> None:
         ("Limit: 90,000. 12 batches are queued", 90_000),
         ("limit:100000 tokens", 100_000),
         ("Limit: 1.000.000 tokens", 1_000_000),
+        ("Enqueued request limit reached. Limit: 1,000,000 enqueued requests", None),
         ("no number here", None),
         (None, None),
     ],

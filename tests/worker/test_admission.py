@@ -5,9 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from nightmail.core.batch import Phase
+from nightmail.core.batch import ENDED_PHASES, Phase
 from nightmail.core.limits import Limits
 from nightmail.core.pricing import parse_usd
+from nightmail.core.quota import FIRST_BLOCK, FIRST_DARED
 from nightmail.core.run import PauseReason, RunState
 from nightmail.errors import ConfigError
 from nightmail.providers.base import BatchError
@@ -35,9 +36,11 @@ def rows(count):
 
 
 class Crowded(ScriptedProvider):
-    """Refuses what would bring the enqueued tokens (12 a line, about our count) over `room`."""
+    """Refuses what would bring the enqueued tokens (12 a line, about our count) over `room`, which is what
+    others leave of its `limit`."""
 
     room = 0
+    limit = None
     refused = 0
     peak = 0
 
@@ -52,8 +55,9 @@ class Crowded(ScriptedProvider):
             if self.enqueued() + 12 * len(batch.lines) > self.room:
                 self.refused += 1
                 self.ends = Phase.FAILED
-                said = f"Enqueued token limit reached for gpt-4o-mini. Limit: {self.room:,} enqueued tokens"
-                self.errors = (BatchError(code="token_limit_exceeded", message=said, limit=self.room),)
+                limit = self.room if self.limit is None else self.limit
+                said = f"Enqueued token limit reached for gpt-4o-mini. Limit: {limit:,} enqueued tokens"
+                self.errors = (BatchError(code="token_limit_exceeded", message=said, limit=limit),)
                 self._end(batch)
                 self.ends = Phase.COMPLETED
                 return batch.remote
@@ -72,19 +76,49 @@ async def test_a_limit_that_the_provider_names_is_kept_from_then_on(tmp_path):
     provider = Crowded(polls=4)
     provider.room = 300
     desk = Desk(tmp_path, provider, rows=rows(80), max_batch_requests=8)
+    began = desk.clock.now()
 
     await desk.drive()
 
     status = await desk.status()
     assert status.succeeded == 80
     assert provider.peak <= 300
-    assert provider.refused <= 8, "the first wave is refused, then the limit is known"
+    assert provider.refused <= FIRST_DARED + 1, "what was on its way when the limit became known"
+    assert desk.clock.now() - began < FIRST_BLOCK, "what the limit explains is not waited out"
     assert {each["_attempts"] for each in desk.outputs()} == {1}
+
+
+async def test_a_batch_larger_than_the_limit_that_the_provider_names_is_cut_anew(tmp_path):
+    provider = Crowded(polls=4)
+    provider.room = 1_200
+    desk = Desk(tmp_path, provider, rows=rows(505), max_batch_requests=101)
+
+    await desk.drive()
+
+    status = await desk.status()
+    assert status.succeeded == 505
+    assert provider.peak <= 1_200
+    assert provider.refused <= FIRST_DARED
+    assert {each["_attempts"] for each in desk.outputs()} == {1}
+    assert sum(len(each.lines) > 20 for each in provider.batches.values()) == FIRST_DARED, "the fifth was cut"
+
+
+async def test_a_request_that_the_queue_can_never_hold_is_given_up(tmp_path):
+    provider = Crowded(polls=4)
+    provider.room = 10
+    desk = Desk(tmp_path, provider, rows=rows(1))
+
+    await desk.drive()
+
+    (failure,) = desk.failures()
+    assert failure["reason"] == "batch_failed"
+    assert "Limit: 10 enqueued tokens" in failure["message"]
+    assert provider.refused == 1
 
 
 async def test_refusals_although_our_books_have_room_are_backed_off_one_at_a_time(tmp_path):
     provider = Crowded(polls=2)
-    provider.room = 0
+    provider.limit = 100_000
     clock = ManualClock()
     desk = Desk(tmp_path, provider, rows=rows(40), max_batch_requests=4, clock=clock)
     began = clock.now()
@@ -99,7 +133,7 @@ async def test_refusals_although_our_books_have_room_are_backed_off_one_at_a_tim
     await desk.drive()
 
     assert (await desk.status()).succeeded == 40
-    assert provider.refused < 20, "half an hour of refusals is no cascade"
+    assert provider.refused <= FIRST_DARED + 5, "half an hour of refusals is no cascade"
     assert {each["_attempts"] for each in desk.outputs()} == {1}
 
 
@@ -187,41 +221,70 @@ async def test_the_hours_creates_are_kept(tmp_path):
     assert desk.clock.now() - began >= timedelta(hours=2)
 
 
-@pytest.mark.parametrize("priority", [5, 0])
-async def test_the_urgent_run_is_in_the_next_wave_and_equals_share(tmp_path, monkeypatch, priority):
-    monkeypatch.setattr(loop, "LOOK_AROUND", 1.0)
-    provider = ScriptedProvider(polls=3)
-    clock = ManualClock()
-    order = []
-    plain = provider.create
+HALF = 10  # batches: the quota of two runs that share it holds twenty
 
-    async def create(**arguments):
-        remote = await plain(**arguments)
-        order.append(arguments["metadata"]["nightmail_run"])
+
+class Shared:
+    """Two runs on one home (70 and 40 batches), whose model's quota holds twenty batches. The second arrives
+    when the first has filled it and begun to get answers. `created` has, in order, whose each batch is,
+    when it was created, and how many of that run were then in flight."""
+
+    def __init__(self, folder, *, priority):
+        self.provider = ScriptedProvider(polls=4)
+        self.created = []
+        self.arrived = None
+        shared = {"home": folder / "home", "clock": ManualClock(), "quotas": {"gpt-4o-mini": 800}}
+        self.desks = []
+        for name, count, own in (("first", 210, {}), ("second", 120, {"priority": priority})):
+            (folder / name).mkdir()
+            self.desks.append(Desk(folder / name, self.provider, rows=rows(count), **shared, **own))
+        self._full = asyncio.Event()
+        self._create = self.provider.create
+        self.provider.create = self._noted
+
+    async def _noted(self, **arguments):
+        remote = await self._create(**arguments)
+        run = arguments["metadata"]["nightmail_run"]
+        in_flight = sum(
+            each.remote.metadata["nightmail_run"] == run and each.remote.phase not in ENDED_PHASES
+            for each in self.provider.batches.values()
+        )
+        self.created.append((run, self.desks[0].clock.now(), in_flight))
+        if len(self.created) == 24:
+            self._full.set()
         return remote
 
-    provider.create = create
-    shared = {"home": tmp_path / "home", "clock": clock, "quotas": {"gpt-4o-mini": 800}}
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
-    slow = Desk(tmp_path / "a", provider, rows=rows(120), **shared)
-    urgent = Desk(tmp_path / "b", provider, rows=rows(120), priority=priority, **shared)
+    async def drive(self):
+        """The two runs' ids."""
+        first, second = await asyncio.gather(self.desks[0].drive(), self._late())
+        assert first.state is second.state is RunState.FINISHED
+        return first.run_id, second.run_id
 
-    async def later():
-        while len(order) < 20:
-            await asyncio.sleep(0.001)
-        order.append("arrives")
-        return await urgent.drive()
+    async def _late(self):
+        await self._full.wait()
+        self.arrived = self.desks[0].clock.now()
+        return await self.desks[1].drive()
 
-    first, second = await asyncio.gather(slow.drive(), later())
 
-    assert first.state is second.state is RunState.FINISHED
-    after = order[order.index("arrives") + 1 :]
-    until = after[: len(after) - after[::-1].index(second.run_id)]
-    together = until[until.index(second.run_id) :]
-    theirs = together.count(first.run_id)
-    if priority:
-        wave = 16
-        assert theirs <= wave / 2, "an urgent run overtakes within a wave"
-    else:
-        assert 0 < theirs < len(together) - 1, "equals share: neither waits for the other's end"
+async def test_the_urgent_run_is_in_the_next_wave_and_overtakes(tmp_path):
+    shared = Shared(tmp_path, priority=5)
+    first, second = await shared.drive()
+
+    order = [run for run, at, _ in shared.created if at > shared.arrived]
+    assert order.count(first) > 0
+    assert order.count(second) > 20
+    assert order[: order.count(second)] == [second] * order.count(second), "nothing goes before it"
+
+
+async def test_equals_have_equal_parts_of_the_queue(tmp_path):
+    shared = Shared(tmp_path, priority=0)
+    first, second = await shared.drive()
+
+    order = [run for run, _, _ in shared.created]
+    last = min(len(order) - 1 - order[::-1].index(run) for run in (first, second))
+    # Whoever sends its last few no longer waits for anything.
+    together = shared.created[order.index(second) : last - HALF]
+    for run in (first, second):
+        in_flight = [most for each, at, most in together if each == run and at > shared.arrived]
+        assert len(in_flight) > 5, "both go on"
+        assert max(in_flight) <= HALF

@@ -101,11 +101,21 @@ BILLING_CODES = frozenset({"billing_hard_limit_reached", "insufficient_quota", "
 
 
 def after_batch_failure(
-    code: str | None, message: str | None, line: int | None, *, requests: int
+    code: str | None,
+    message: str | None,
+    line: int | None,
+    *,
+    requests: int,
+    tokens: int = 0,
+    limit: int | None = None,
 ) -> AfterFailure:
-    """Decide from the provider's first error; both texts are free strings, no list of them is published."""
+    """Decide from the provider's first error; both texts are free strings, no list of them is published.
+    `limit` is how many tokens the queue takes, if the error says so; `tokens` are the batch's."""
     said = (message or "").lower()
     if code in QUEUE_CODES or ("enqueued" in said and "limit" in said):
+        if requests == 1 and limit and tokens > limit:
+            # It will never fit, however long it waits.
+            return AfterFailure.FAIL
         return AfterFailure.RETURN
     if code in BILLING_CODES or "spend_limit" in (code or "") or "billing" in said:
         return AfterFailure.PAUSE

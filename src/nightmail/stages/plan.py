@@ -9,6 +9,7 @@ import msgspec
 from nightmail.core.batch import CLOSED_STATES, BatchState
 from nightmail.core.limits import Limits
 from nightmail.core.planning import Slice, batch_limits, split
+from nightmail.core.quota import Learned, queue_limit
 from nightmail.core.request import Endpoint, Mode
 from nightmail.core.run import Run, RunSpec
 from nightmail.core.travel import mode_of
@@ -42,7 +43,8 @@ async def plan(ports: Ports, run: Run) -> int:
                 in_flight = batches or await store.batches.list(run.run_no, states=unsettled)
                 if in_flight:
                     continue
-            batches += _cut(ports, run, each, mode, drop_last=cut_short)
+            learned = await store.batches.learned(ports.provider.account, each.group.model)
+            batches += _cut(ports, run, each, learned, mode, drop_last=cut_short)
         if not batches:
             return planned
         await store.batches.record_planned(ports.lease, batches, now=ports.now())
@@ -51,8 +53,13 @@ async def plan(ports: Ports, run: Run) -> int:
             return planned
 
 
-def _cut(ports: Ports, run: Run, ready: Ready, mode: Mode, *, drop_last: bool) -> list[NewBatch]:
+def _cut(
+    ports: Ports, run: Run, ready: Ready, learned: Learned, mode: Mode, *, drop_last: bool
+) -> list[NewBatch]:
     limits = limits_for(ports.provider, run.spec, ready.group.model, ready.group.endpoint, mode)
+    if mode is Mode.BATCH:
+        known = queue_limit(limits, learned, ports.now())
+        limits = msgspec.structs.replace(limits, max_enqueued_tokens=known)
     limits = affordable(ports, run, ready.group.model, batch_limits(limits), ready.items, mode)
     slices: list[Slice] = list(split(ready.items, limits))
     if drop_last and len(slices) > 1:

@@ -72,7 +72,12 @@ async def settle_refused(ports: Ports, run: Run, batch: Batch, event: BatchEvent
 def decide(batch: Batch) -> AfterFailure:
     """What a whole batch's failure means for its requests."""
     return after_batch_failure(
-        batch.error_code, batch.error_message, batch.error_line, requests=batch.requests
+        batch.error_code,
+        batch.error_message,
+        batch.error_line,
+        requests=batch.requests,
+        tokens=batch.tokens,
+        limit=batch.error_limit,
     )
 
 

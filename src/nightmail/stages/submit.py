@@ -42,7 +42,8 @@ def is_fresh(stated_at: datetime | None, now: datetime) -> bool:
 
 
 async def submit(ports: Ports, run: Run, batch: Batch) -> Batch | Hold:
-    """Submit a planned batch, or say why it has to wait.
+    """Submit a planned batch, or say why it has to wait; or give it up, to be cut anew, if the provider
+    would refuse it for its size.
 
     Raises `ProviderError` after the batch has been put back to planned, except where its fate is
     unknown: then it is doubtful, and nothing is raised."""
@@ -54,6 +55,9 @@ async def submit(ports: Ports, run: Run, batch: Batch) -> Batch | Hold:
         event=BatchEvent.SUBMIT_STARTED,
         now=ports.now(),
     )
+    if claimed is Hold.OUTGROWN:
+        await ports.tell(EventName.BATCH_RECUT, batch, tokens=batch.tokens)
+        return await ports.store.batches.record_recalled(ports.lease, batch)
     if isinstance(claimed, Hold):
         return claimed
     batch = claimed

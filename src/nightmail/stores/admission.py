@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from nightmail.core.batch import Batch
 from nightmail.core.budget import Money, fits
-from nightmail.core.quota import Claimant, Enqueued, Hold, Learned, goes_first, hold_of, is_scarce
+from nightmail.core.quota import Claimant, Enqueued, Hold, Learned, goes_first, hold_of, usable_tokens
 from nightmail.core.request import Mode
 from nightmail.stores.base import Admission
 from nightmail.stores.database import Transaction, at, moment
@@ -24,7 +24,7 @@ def admit(tx: Transaction, batch: Batch, admission: Admission, now: datetime) ->
     """Why the batch must wait, or None if it may go; the run is noted as waiting or as served."""
     hold = _hold(tx, batch, admission, now)
     key = {"account": batch.account, "model": batch.model, "run_no": batch.run_no}
-    if hold is not None and hold is not Hold.BUDGET:
+    if hold is not None and hold not in (Hold.BUDGET, Hold.OUTGROWN):
         tx.run("note_wait", **key, now=at(now))
     elif hold is None:
         # Served; with more to send it stays in the line, at its end.
@@ -57,8 +57,8 @@ def _hold(tx: Transaction, batch: Batch, admission: Admission, now: datetime) ->
     )
     if hold is not None:
         return hold
-    scarce = is_scarce(admission.limits, learned, enqueued, admission.tokens, now)
-    return None if _has_turn(tx, batch, admission, now, scarce=scarce) else Hold.TURN
+    room = usable_tokens(admission.limits, learned, now)
+    return None if _has_turn(tx, batch, admission, room, now) else Hold.TURN
 
 
 def _affordable(tx: Transaction, batch: Batch, admission: Admission, now: datetime) -> bool:
@@ -79,19 +79,28 @@ def _affordable(tx: Transaction, batch: Batch, admission: Admission, now: dateti
     return True
 
 
-def _has_turn(tx: Transaction, batch: Batch, admission: Admission, now: datetime, *, scarce: bool) -> bool:
+def _has_turn(tx: Transaction, batch: Batch, admission: Admission, room: int | None, now: datetime) -> bool:
     asked = {"asked_since": at(now - ASKING), "now": at(now)}
     rows = tx.rows("list_waits", account=batch.account, model=batch.model, **asked)
     waits = {
-        row["run_no"]: Claimant(row["run_no"], row["priority"], moment(row["since"]) or now, row["tokens"])
+        row["run_no"]: Claimant(
+            row["run_no"], row["priority"], moment(row["since"]) or now, row["tokens"], row["batches"]
+        )
         for row in rows
     }
     mine = waits.pop(batch.run_no, None)
     if mine is None:
-        own = tx.row("own_tokens", account=batch.account, model=batch.model, run_no=batch.run_no)
+        own = tx.row("own_in_flight", account=batch.account, model=batch.model, run_no=batch.run_no)
         assert own is not None
-        mine = Claimant(batch.run_no, admission.priority, now, own["tokens"])
-    return goes_first(mine, waits.values(), now, scarce=scarce)
+        mine = Claimant(batch.run_no, admission.priority, now, own["tokens"], own["batches"])
+    return goes_first(
+        mine,
+        waits.values(),
+        now,
+        tokens=admission.tokens,
+        room=room,
+        slots=admission.limits.max_active_batches,
+    )
 
 
 def read_enqueued(tx: Transaction, account: str, model: str) -> Enqueued:

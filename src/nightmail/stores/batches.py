@@ -90,7 +90,9 @@ class SqliteBatches:
         def work(tx: Transaction) -> Learned:
             tx.fence(lease)
             before = read_learned(tx, batch.account, batch.model)
-            learned = after_refusal(before, said=said, now=now)
+            others = read_enqueued(tx, batch.account, batch.model).tokens
+            ours = batch.tokens if batch.reserved_tokens is None else batch.reserved_tokens
+            learned = after_refusal(before, said=said, ours=ours, others=others, now=now)
             write_learned(tx, batch.account, batch.model, learned)
             return learned
 

@@ -110,7 +110,10 @@ def is_queue_limit(said: Complaint) -> bool:
 
 
 def queue_limit(message: str | None) -> int | None:
-    """The number behind "Limit:" ("Limit: 1,000,000 enqueued tokens"), None if there is none."""
+    """The number behind "Limit:" ("Limit: 1,000,000 enqueued tokens"), None if there is none, or if it
+    counts requests."""
+    if message and re.search(r"enqueued\s+requests?\b", message, re.IGNORECASE):
+        return None
     found = _LIMIT.search(message or "")
     digits = re.sub(r"\D", "", found.group(1)) if found else ""
     return int(digits) if digits else None

@@ -165,6 +165,15 @@ async def _batches_take_requests_and_move_by_the_table(store: Store, lease: Leas
     assert await claim(second, Limits()) is Hold.BLOCKED
     await store.batches.record_acceptance(lease, second)
     assert (await store.batches.learned("a", "gpt-4o-mini")).refusals == 0
+    recalled = await store.batches.record_recalled(lease, second)
+    assert recalled.state is BatchState.ABANDONED
+    (ready,) = await store.requests.list_ready(lease.run_no, now=NOW, limit=100)
+    assert [item.seq for item in ready.items] == [9, 10], "as if that batch had never been"
+    again = NewBatch(
+        group=ready.group, mode=Mode.BATCH, account="a", seqs=[9, 10], tokens=20, bytes=1, inputs=1
+    )
+    await store.batches.record_planned(lease, [again], now=NOW)
+    assert await store.requests.miscounted(lease.run_no) is None
     running = await store.batches.record(
         lease, submitting, BatchEvent.SUBMITTED, now=NOW, provider_batch_id="batch_1", phase=Phase.VALIDATING
     )

@@ -31,10 +31,11 @@ ORDER BY batch_no;
 UPDATE batches SET due_at = :now WHERE run_no = :run_no AND state = 'in_progress' AND mode = 'batch';
 
 -- name: count_enqueued
--- What the provider may hold for a model, by our books; unconfirmed is what it may still refuse.
+-- What the provider may hold for a model, by our books; unconfirmed is what it may still refuse. One in doubt
+-- may be so until a person decides, and nobody waits for that.
 SELECT count(*) AS batches, coalesce(sum(coalesce(reserved_tokens, tokens)), 0) AS tokens,
        coalesce(sum(requests), 0) AS requests,
-       coalesce(sum(phase IS NULL OR phase = 'validating'), 0) AS unconfirmed
+       coalesce(sum(state <> 'doubtful' AND (phase IS NULL OR phase = 'validating')), 0) AS unconfirmed
 FROM batches
 WHERE account = :account AND model = :model AND state IN ('submitting', 'doubtful', 'in_progress')
   AND mode = 'batch';
@@ -89,16 +90,17 @@ LIMIT 1;
 -- Runs that still ask for room, with what they have in flight. Who asked at a time that is still to come did
 -- so before the clock was set back.
 SELECT w.run_no, w.since, coalesce(json_extract(r.spec, '$.priority'), 0) AS priority,
-       (SELECT coalesce(sum(b.tokens), 0) FROM batches b
-        WHERE b.run_no = w.run_no AND b.account = w.account AND b.model = w.model
-          AND b.state IN ('submitting', 'doubtful', 'in_progress')) AS tokens
+       coalesce(sum(coalesce(b.reserved_tokens, b.tokens)), 0) AS tokens, count(b.batch_no) AS batches
 FROM waits w JOIN runs r ON r.run_no = w.run_no
+LEFT JOIN batches b ON b.run_no = w.run_no AND b.account = w.account AND b.model = w.model AND b.mode = 'batch'
+  AND b.state IN ('submitting', 'doubtful', 'in_progress')
 WHERE w.account = :account AND w.model = :model AND w.asked_at > :asked_since AND w.asked_at <= :now
-  AND r.state IN ('open', 'draining') AND r.wish IS NULL;
+  AND r.state IN ('open', 'draining') AND r.wish IS NULL
+GROUP BY w.run_no, w.since, r.spec;
 
--- name: own_tokens
-SELECT coalesce(sum(tokens), 0) AS tokens FROM batches
-WHERE run_no = :run_no AND account = :account AND model = :model
+-- name: own_in_flight
+SELECT coalesce(sum(coalesce(reserved_tokens, tokens)), 0) AS tokens, count(*) AS batches FROM batches
+WHERE run_no = :run_no AND account = :account AND model = :model AND mode = 'batch'
   AND state IN ('submitting', 'doubtful', 'in_progress');
 
 -- name: list_provider_ids
