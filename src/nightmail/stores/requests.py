@@ -35,7 +35,7 @@ from nightmail.stores.base import (
 from nightmail.stores.batches import insert_batches
 from nightmail.stores.database import Database, Transaction, at, moment
 from nightmail.stores.outcomes import record_unsent, settle, settle_extras
-from nightmail.stores.rows import address_of
+from nightmail.stores.rows import address_of, attempt_of, failure_of
 from nightmail.stores.runs import move
 from nightmail.stores.tallies import add_tally, move_tally, read_tally
 
@@ -237,21 +237,7 @@ class SqliteRequests:
         rows = await self._database.read(
             lambda tx: tx.rows("list_failures", run_no=run_no, after=after, limit=limit)
         )
-        return [
-            Failure(
-                row["seq"],
-                row["key"],
-                Reason(row["reason"]),
-                row["message"] or "",
-                row["attempts"],
-                address_of(row["answer_file_no"], row["answer_offset"], row["answer_length"]),
-                row["batch_no"],
-                row["spent_input"],
-                row["spent_output"],
-                row["spent_pusd"],
-            )
-            for row in rows
-        ]
+        return [failure_of(row) for row in rows]
 
     async def read(self, run_no: int, key: Key) -> RequestRow | None:
         row = await self._database.read(lambda tx: tx.row("read_request", run_no=run_no, key=key))
@@ -273,26 +259,7 @@ class SqliteRequests:
 
     async def list_attempts(self, run_no: int, seq: int) -> list[Attempt]:
         rows = await self._database.read(lambda tx: tx.rows("list_attempts", run_no=run_no, seq=seq))
-        found = []
-        for row in rows:
-            ended_at = moment(row["ended_at"])
-            assert ended_at is not None
-            found.append(
-                Attempt(
-                    seq=row["seq"],
-                    number=row["number"],
-                    batch_id=BatchId(row["batch_id"]) if row["batch_id"] else None,
-                    outcome=row["outcome"],
-                    reason=Reason(row["reason"]),
-                    message=row["message"],
-                    answer=address_of(row["answer_file_no"], row["answer_offset"], row["answer_length"]),
-                    input_tokens=row["input_tokens"],
-                    output_tokens=row["output_tokens"],
-                    cost_pusd=row["cost_pusd"],
-                    ended_at=ended_at,
-                )
-            )
-        return found
+        return [attempt_of(row) for row in rows]
 
     async def record_file(self, lease: Lease, *, path: str, bytes: int) -> int:
         def work(tx: Transaction) -> int:

@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 
 from nightmail.core.batch import Batch, BatchState, Phase
+from nightmail.core.failure import Reason
 from nightmail.core.ids import BatchId, RunId
 from nightmail.core.request import Endpoint, Mode
 from nightmail.core.run import KeyKind, PauseReason, Run, RunSpec, RunState, Wish
-from nightmail.stores.base import Address
+from nightmail.stores.base import Address, Attempt, Failure
 from nightmail.stores.database import moment
 
 RUN_TIMES = ("created_at", "hurried_at", "finished_at", "delivered_at")
@@ -47,6 +48,39 @@ def batch_of(row: sqlite3.Row) -> Batch:
     fields["endpoint"] = Endpoint(fields["endpoint"])
     fields["phase"] = Phase(fields["phase"]) if fields["phase"] else None
     return Batch(**fields)
+
+
+def failure_of(row: sqlite3.Row) -> Failure:
+    return Failure(
+        row["seq"],
+        row["key"],
+        Reason(row["reason"]),
+        row["message"] or "",
+        row["attempts"],
+        address_of(row["answer_file_no"], row["answer_offset"], row["answer_length"]),
+        row["batch_no"],
+        row["spent_input"],
+        row["spent_output"],
+        row["spent_pusd"],
+    )
+
+
+def attempt_of(row: sqlite3.Row) -> Attempt:
+    ended_at = moment(row["ended_at"])
+    assert ended_at is not None
+    return Attempt(
+        seq=row["seq"],
+        number=row["number"],
+        batch_id=BatchId(row["batch_id"]) if row["batch_id"] else None,
+        outcome=row["outcome"],
+        reason=Reason(row["reason"]),
+        message=row["message"],
+        answer=address_of(row["answer_file_no"], row["answer_offset"], row["answer_length"]),
+        input_tokens=row["input_tokens"],
+        output_tokens=row["output_tokens"],
+        cost_pusd=row["cost_pusd"],
+        ended_at=ended_at,
+    )
 
 
 def address_of(file_no: int | None, offset: int | None, length: int | None) -> Address | None:
