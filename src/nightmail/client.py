@@ -160,13 +160,13 @@ class Client:
     async def work(self, run_id: str | None = None, *, on_wait: Told | None = None) -> RunStatus:
         """Carry a run out until it is finished, cancelled or paused, or `stop` is called; if another
         worker has it, watch until that one is done with it. `on_wait` is told once who that is."""
-        run = await self._find(run_id)
+        run, driven = await self._find(run_id), None
         while not self._worker.stop.is_set():
             if run.state in (RunState.FINISHED, RunState.CANCELLED) and await self._is_delivered(run):
                 break
-            if run.state is RunState.PAUSED and run.wish is None:
+            if run.state is RunState.PAUSED and (run.wish is None or driven is not None):
                 break
-            if await self._worker.work_on(run.run_id, on_wait) is None:
+            if (driven := await self._worker.work_on(run.run_id, on_wait)) is None:
                 on_wait = None
                 # Its end shows in the store; its worker's end, in the lease.
                 await self._clock.wait(1.0, wake=self._worker.stop)

@@ -1,8 +1,11 @@
 """The process dies before and after each call through a port, one boundary after the other; the next
 process finishes the run. Whatever the boundary, nothing is lost, doubled or paid twice."""
 
+import asyncio
+import errno
 import itertools
 import json
+from collections import Counter
 
 import pytest
 
@@ -10,9 +13,10 @@ from nightmail.core.batch import Phase
 from nightmail.core.limits import Limits
 from nightmail.core.request import Mode
 from nightmail.core.run import RunState
+from nightmail.errors import NightmailError, StoreError
 from nightmail.providers.base import BatchError
 from nightmail.testing.desk import Desk
-from nightmail.testing.faults import Crash, CrashPlan
+from nightmail.testing.faults import Crash, CrashPlan, TroublePlan
 from nightmail.testing.provider import ScriptedProvider, completion, row
 from tests.worker.test_loop import Colour
 
@@ -27,12 +31,17 @@ def answer(custom_id, body, times):
     return row(custom_id, body=completion(json.dumps({"label": label})))
 
 
+ROWS = [{"id": f"r{n}", "text": f"thing {n + 1}"} for n in range(4)]
+
+
+def provider_of_four():
+    return ScriptedProvider(answer, known_limits=Limits(max_batch_requests=2))
+
+
 async def one_life_after_another(folder, at, mode):
     """Die at boundary `at`; the next life goes on to the end."""
     folder.mkdir()
-    provider = ScriptedProvider(answer, known_limits=Limits(max_batch_requests=2))
-    rows = [{"id": f"r{n}", "text": f"thing {n + 1}"} for n in range(4)]
-    desk = Desk(folder, provider, task=Colour, rows=rows, mode=mode)
+    desk = Desk(folder, provider_of_four(), task=Colour, rows=ROWS, mode=mode)
     plan = CrashPlan(at)
     died = None
     try:
@@ -113,6 +122,41 @@ async def test_the_halves_of_a_refused_batch_do_not_find_together_again(tmp_path
     assert run.state is RunState.FINISHED
     assert (await desk.status()).succeeded == 5
     assert sorted(len(batch.lines) for batch in provider.batches.values()) == [1, 1, 1, 2, 3, 3, 6]
+
+
+FAILURES = {
+    "store": lambda: StoreError("database is locked"),
+    "spool": lambda: OSError(errno.ENOSPC, "No space left on device"),
+}
+
+
+async def failing(folder, mode, call, at):
+    """The call fails for the `at`-th time; the process says so and ends; the next one goes on."""
+    folder.mkdir()
+    desk = Desk(folder, provider_of_four(), task=Colour, rows=ROWS, mode=mode)
+    port = call.partition(".")[0]
+    with pytest.raises((NightmailError, OSError)):
+        await desk.drive(TroublePlan(at, FAILURES[port], lambda each: each == call))
+    await check(desk, await desk.drive(), f"{call}, call {at}")
+
+
+@pytest.mark.parametrize("mode", [Mode.BATCH, Mode.SYNC])
+async def test_a_store_or_a_disk_that_fails_in_passing_loses_nothing(tmp_path, mode):
+    """Every call to the store and the spool that a run makes, at its first and second time."""
+    seen = CrashPlan(at=1_000_000)
+    (tmp_path / "whole").mkdir()
+    await Desk(tmp_path / "whole", provider_of_four(), task=Colour, rows=ROWS, mode=mode).drive(seen)
+    made = Counter(call.removeprefix("before ") for call in seen.calls if call.startswith("before "))
+    cases = [
+        (call, at)
+        for call, times in made.items()
+        if not call.startswith("provider.")
+        for at in (1, 2)[:times]
+    ]
+    assert len(cases) > 50
+
+    for cut in (cases[n : n + 8] for n in range(0, len(cases), 8)):
+        await asyncio.gather(*(failing(tmp_path / f"{call} {at}", mode, call, at) for call, at in cut))
 
 
 async def test_the_harness_notices_a_recovery_that_only_tries_again(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from nightmail.core.batch import ENDED_PHASES, Batch, BatchState, Phase
 from nightmail.core.request import OPEN_STATES, Mode
 from nightmail.core.run import Run
 from nightmail.core.travel import comes_too_late, deadline_of, leaves_at
-from nightmail.errors import NotFound, Unsupported
+from nightmail.errors import RequestRefused, Unsupported
 from nightmail.stages.ports import Access, Ports
 from nightmail.stages.tidy import tidy
 from nightmail.telemetry import EventName
@@ -58,7 +58,7 @@ async def end_if_late(ports: Access, run: Run, batch: Batch) -> Batch:
     assert batch.provider_batch_id is not None
     try:
         await ports.provider.cancel(batch.provider_batch_id)
-    except (NotFound, Unsupported):
+    except (RequestRefused, Unsupported):
         return batch  # it has to be waited for: sending its requests again would pay for them twice
     return await ports.store.batches.record(
         ports.lease,

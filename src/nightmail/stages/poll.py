@@ -9,7 +9,7 @@ from nightmail.core.batch import ENDED_PHASES, Batch, Phase
 from nightmail.core.lifecycle import BatchEvent
 from nightmail.core.polling import GRACE, next_look
 from nightmail.core.run import Run
-from nightmail.errors import NotFound, Unsupported
+from nightmail.errors import NotFound, RequestRefused, Unsupported
 from nightmail.providers.base import RemoteBatch
 from nightmail.stages.extras import ask_to_end
 from nightmail.stages.hurry import end_if_late
@@ -25,23 +25,20 @@ UNCONFIRMED = (None, Phase.VALIDATING)
 
 
 async def look(ports: Access, run: Run, batches: Sequence[Batch]) -> list[Batch]:
-    """Look at batches that are due, with one list call where there are many; how they are now."""
+    """Look at batches with one list call; those that it showed, as they are now."""
     noted: list[Batch] = []
     waiting = {batch.provider_batch_id: batch for batch in batches}
-    if len(waiting) >= LIST_FROM:
-        try:
-            seen = 0
-            async for remote in ports.provider.find():
-                if (batch := waiting.pop(remote.id, None)) is not None:
-                    noted.append(await end_if_late(ports, run, await note(ports, run, batch, remote)))
-                seen += 1
-                if not waiting or seen >= LIST_MOST:
-                    break
-        except Unsupported:
-            pass
-    return noted + [
-        await end_if_late(ports, run, await poll(ports, run, batch)) for batch in waiting.values()
-    ]
+    try:
+        seen = 0
+        async for remote in ports.provider.find():
+            if (batch := waiting.pop(remote.id, None)) is not None:
+                noted.append(await end_if_late(ports, run, await note(ports, run, batch, remote)))
+            seen += 1
+            if not waiting or seen >= LIST_MOST:
+                break
+    except (Unsupported, RequestRefused):
+        pass
+    return noted
 
 
 async def poll(ports: Access, run: Run, batch: Batch) -> Batch:
@@ -50,6 +47,20 @@ async def poll(ports: Access, run: Run, batch: Batch) -> Batch:
     try:
         remote = await ports.provider.poll(batch.provider_batch_id)
     except NotFound as error:
+        now = ports.clock.now()
+        lost_at = min(batch.ended_at or now, now)
+        if now - lost_at < GRACE:
+            soon = next_look(now - lost_at, chance=ports.clock.chance(), interval=run.spec.poll_interval)
+            # One answer of one server is not believed: the requests would go again, and be paid again.
+            return await ports.store.batches.record(
+                ports.lease,
+                batch,
+                None,
+                now=now,
+                ended_at=lost_at,
+                polls=batch.polls + 1,
+                due_at=now + soon,
+            )
         # The provider forgot it (facts E.14). Its requests are missing, and go again.
         return await ports.store.batches.record(
             ports.lease,
@@ -60,7 +71,7 @@ async def poll(ports: Access, run: Run, batch: Batch) -> Batch:
             status=VANISHED,
             error_message=str(error),
         )
-    return await note(ports, run, batch, remote)
+    return await end_if_late(ports, run, await note(ports, run, batch, remote))
 
 
 async def note(ports: Access, run: Run, batch: Batch, remote: RemoteBatch) -> Batch:
@@ -85,7 +96,9 @@ async def note(ports: Access, run: Run, batch: Batch, remote: RemoteBatch) -> Ba
         "error_file_id": remote.error_file_id or batch.error_file_id,
     }
     if remote.phase not in ENDED_PHASES:
-        return await ports.store.batches.record(ports.lease, batch, None, now=now, due_at=look_again, **told)
+        return await ports.store.batches.record(
+            ports.lease, batch, None, now=now, due_at=look_again, ended_at=None, **told
+        )
     # After a clock that was set back the grace begins anew.
     ended_at = min(batch.ended_at or now, now)
     if _may_name_files_yet(remote) and now - ended_at < GRACE:

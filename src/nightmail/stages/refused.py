@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from nightmail.core.batch import Batch
 from nightmail.core.failure import Reason
-from nightmail.core.lifecycle import BatchEvent, RequestEvent, RunEvent
+from nightmail.core.lifecycle import BatchEvent, RequestEvent
 from nightmail.core.result import Outcome
 from nightmail.core.retry import AfterFailure, after_batch_failure
-from nightmail.core.run import PauseReason, Run, RunState, Wish
+from nightmail.core.run import PauseReason, Run, Wish
+from nightmail.stages.pause import pause
 from nightmail.stages.ports import Ports
 from nightmail.stores.base import BatchSums, Group, Member, NewBatch, Setback
 from nightmail.telemetry import EventName
@@ -57,15 +58,8 @@ async def settle_refused(ports: Ports, run: Run, batch: Batch, event: BatchEvent
         await ports.store.batches.record_refusal(
             ports.lease, settled, said=batch.error_limit, now=ports.now()
         )
-    if then is AfterFailure.PAUSE and run.state in (RunState.OPEN, RunState.DRAINING):
-        await ports.store.runs.record_event(
-            run.run_no,
-            RunEvent.PAUSED,
-            now=ports.now(),
-            reason=PauseReason.BILLING,
-            message=batch.error_message or batch.error_code,
-            lease=ports.lease,
-        )
+    if then is AfterFailure.PAUSE:
+        await pause(ports, PauseReason.BILLING, batch.error_message or batch.error_code)
     return settled
 
 

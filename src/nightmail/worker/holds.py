@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from nightmail.core.batch import Batch, BatchState
-from nightmail.core.lifecycle import RunEvent
 from nightmail.core.pricing import format_usd
 from nightmail.core.quota import Hold
 from nightmail.core.run import PauseReason, Run
+from nightmail.stages.pause import pause
 from nightmail.stages.ports import Ports
 
 # A batch that must wait asks again when one of ours ends, or after this: other workers' ends are not
@@ -63,11 +63,4 @@ class Holds:
             f"{format_usd(spent)} USD are spent by this run; {' or '.join(budgets)} does not pay for the "
             f"next batch. {waiting:,} requests wait, nothing is lost. To go on: {', or '.join(ways)}"
         )
-        await ports.store.runs.record_event(
-            run.run_no,
-            RunEvent.PAUSED,
-            now=ports.now(),
-            reason=PauseReason.BUDGET,
-            message=message,
-            lease=ports.lease,
-        )
+        await pause(ports, PauseReason.BUDGET, message)

@@ -12,7 +12,7 @@ from collections.abc import Coroutine
 from datetime import datetime
 from typing import Any
 
-from nightmail.core.batch import CLOSED_STATES, Batch, BatchState, Phase
+from nightmail.core.batch import CLOSED_STATES, Batch, BatchState
 from nightmail.core.lifecycle import RunEvent
 from nightmail.core.polling import is_due
 from nightmail.core.quota import Hold
@@ -29,12 +29,12 @@ from nightmail.stages.finish import finish
 from nightmail.stages.hurry import hurry, is_recalled, recall
 from nightmail.stages.ingest import ingest
 from nightmail.stages.plan import plan
-from nightmail.stages.poll import UNCONFIRMED, look
 from nightmail.stages.ports import Ports
 from nightmail.stages.recover import doubt, recover
 from nightmail.stages.settle import settle
 from nightmail.stages.submit import submit
 from nightmail.worker.holds import Holds
+from nightmail.worker.looks import look_at
 from nightmail.worker.troubles import Troubles
 
 TRANSFERS = 4
@@ -122,7 +122,8 @@ class Driver:
     async def _prepare(self, run: Run) -> Run:
         """What comes before the batches: carry out a wish, read the source, plan."""
         if run.wish is Wish.CANCEL:
-            await self._troubles.guard(cancel(self._ports, run))
+            if self._troubles.may_ask():
+                await self._troubles.guard(cancel(self._ports, run))
         elif run.state is RunState.OPEN:
             run = await self._fill(run)
         if run.state is RunState.DRAINING and run.wish is None and not self._stop.is_set():
@@ -226,22 +227,22 @@ class Driver:
         except BaseException as error:
             self._failure = self._failure or error
 
-    async def _stage(self, run: Run, batch: Batch) -> None:
+    async def _stage(self, run: Run, batch: Batch) -> Hold | None:
+        """Advance the batch by a stage, or say why it has to wait."""
         ports = self._ports
         match batch.state:
             case BatchState.PLANNED if batch.mode is not Mode.BATCH:
                 started = await start_calls(ports, run, batch)
                 if isinstance(started, Hold):
-                    self._holds.note(batch, started, ports.now())
-                else:
-                    await call(ports, run, started, self._throttle, self._stop)
+                    return started
+                await call(ports, run, started, self._throttle, self._stop)
             case BatchState.PLANNED:
                 async with self._transfers:
                     if self._stop.is_set():
-                        return
+                        return None
                     submitted = await submit(ports, run, batch)
                 if isinstance(submitted, Hold):
-                    self._holds.note(batch, submitted, ports.now())
+                    return submitted
             case BatchState.DOUBTFUL:
                 await recover(ports, run, batch)
             case BatchState.IN_PROGRESS:
@@ -251,7 +252,7 @@ class Driver:
                     async with self._transfers:
                         batch = await ingest(ports, run, batch)
                     if is_waiting(batch, await ports.store.batches.list(run.run_no, states=OPEN_BATCHES)):
-                        return
+                        return None
                 async with self._judgements:
                     batch = await settle(ports, run, batch)
                 # Its reservation has become what it really cost.
@@ -260,23 +261,15 @@ class Driver:
                 await finalise(ports, run, batch, patient=self._troubles.is_patient(batch))
             case _:
                 raise AssertionError(f"no stage for {batch.state}")
+        return None
 
     async def _look(self, run: Run, batches: list[Batch]) -> None:
         try:
-            await self._troubles.guard(self._looked(run, batches), *batches)
+            await look_at(self._ports, run, batches, self._troubles, self._holds)
         except asyncio.CancelledError:
             raise
         except BaseException as error:
             self._failure = self._failure or error
-
-    async def _looked(self, run: Run, batches: list[Batch]) -> None:
-        unsure = {batch.batch_no for batch in batches if batch.phase in UNCONFIRMED}
-        for batch in await look(self._ports, run, batches):
-            # Its place is free from now on, not only once its results are here; of one that failed it
-            # must first be read what the failure teaches.
-            ended = batch.state is BatchState.ENDED and batch.phase is not Phase.FAILED
-            if ended or (batch.batch_no in unsure and batch.phase is Phase.IN_PROGRESS):
-                self._holds.release(batch)
 
     async def _rest(self, run: Run, batches: list[Batch]) -> None:
         """Until a stage ends, something is due, or it is time to look for wishes."""

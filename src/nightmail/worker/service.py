@@ -134,7 +134,10 @@ class Service:
                     continue
                 worked = True
                 try:
-                    await self._drive(lease)
+                    driven = await self._drive(lease)
+                    if driven.state is RunState.PAUSED and driven.wish is not None:
+                        # It is to be cancelled and comes no further without somebody's help.
+                        put_off[run.run_id] = self._clock.now()
                 except LeaseLost:
                     # This process slept, and another worker has the run now.
                     continue

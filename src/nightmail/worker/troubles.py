@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
-from nightmail.core.batch import CLOSED_STATES, Batch
-from nightmail.core.lifecycle import RunEvent
-from nightmail.core.polling import LONGEST, delay
+from nightmail.core.batch import CLOSED_STATES, Batch, BatchState
+from nightmail.core.polling import LONGEST, delay, is_due
 from nightmail.core.quota import Hold
-from nightmail.core.run import PauseReason, RunState
+from nightmail.core.run import PauseReason
 from nightmail.errors import (
     AuthenticationFailed,
     BillingBlocked,
@@ -19,12 +18,15 @@ from nightmail.errors import (
     QuotaReached,
     RateLimited,
 )
+from nightmail.stages.pause import pause
 from nightmail.stages.ports import Ports
 from nightmail.telemetry import EventName
 from nightmail.worker.holds import Holds
 
+T = TypeVar("T")
 MAX_OUTAGE = timedelta(hours=24)
-PATIENCE = 3  # failures in a row after which tidying up is given up
+PATIENCE = 3  # failures in a row after which what can be done without is
+NO_BATCH = 0  # they are numbered from 1
 TOLD_AT = (1, 10, 100, 1_000)
 
 
@@ -36,25 +38,34 @@ class Troubles:
         self._holds = holds
         self._times: dict[int, int] = {}
         self._out_since: datetime | None = None
+        self._quiet_until: datetime | None = None
 
     def is_patient(self, batch: Batch) -> bool:
-        """Is it worth while to try tidying up once more?"""
+        """Is it worth while to try once more what can be done without?"""
         return self._times.get(batch.batch_no, 0) < PATIENCE
 
-    async def guard(self, work: Coroutine[Any, Any, None], *batches: Batch) -> None:
-        """Run a stage. Raises what no waiting can mend: other errors, and an outage of a day."""
+    def may_ask(self) -> bool:
+        """Is it time again for what concerns no single batch?"""
+        return is_due(self._quiet_until, self._ports.now())
+
+    async def guard(self, work: Coroutine[Any, Any, T], *batches: Batch) -> T | None:
+        """Run a stage; what it returns, or None after trouble. Raises what no waiting can mend: other
+        errors, and an outage of a day."""
         try:
-            await work
+            answer = await work
         except AuthenticationFailed as error:
-            await self._pause(PauseReason.CREDENTIALS, error)
+            await pause(self._ports, PauseReason.CREDENTIALS, str(error))
             await self._put_off(batches, error, None)
         except BillingBlocked as error:
-            await self._pause(PauseReason.BILLING, error)
+            await pause(self._ports, PauseReason.BILLING, str(error))
             await self._put_off(batches, error, None)
-        except QuotaReached:
+        except QuotaReached as error:
             # What it teaches is in the store; the next claim asks there.
             for batch in batches:
                 self._holds.note(batch, Hold.BLOCKED, self._ports.now())
+            # A server that says so to any other call is asked again like one that is busy.
+            others = [batch for batch in batches if batch.state is not BatchState.PLANNED]
+            await self._put_off(others, error, None)
         except RateLimited as error:
             await self._put_off(batches, error, error.retry_after)
         except ProviderUnavailable as error:
@@ -66,31 +77,27 @@ class Troubles:
         except ProviderError as error:
             await self._put_off(batches, error, None)
         else:
+            if isinstance(answer, Hold):
+                # Nobody was asked anything, so an outage goes on.
+                for batch in batches:
+                    self._holds.note(batch, answer, self._ports.now())
+                return answer
             self._out_since = None
             for batch in batches:
                 self._times.pop(batch.batch_no, None)
-
-    async def _pause(self, reason: PauseReason, error: ProviderError) -> None:
-        ports = self._ports
-        run = await ports.store.runs.read(ports.run_id)
-        if run is not None and run.state in (RunState.OPEN, RunState.DRAINING):
-            await ports.store.runs.record_event(
-                run.run_no,
-                RunEvent.PAUSED,
-                now=ports.now(),
-                reason=reason,
-                message=str(error),
-                lease=ports.lease,
-            )
+            if not batches:
+                self._times.pop(NO_BATCH, None)
+            return answer
+        return None
 
     async def _put_off(self, batches: Sequence[Batch], error: ProviderError, seconds: float | None) -> None:
         """Try again later: after the time that the provider named, or with growing patience."""
         ports = self._ports
+        if not batches:
+            self._quiet_until = ports.now() + self._wait(NO_BATCH, seconds)
         for batch in batches:
-            times = self._times[batch.batch_no] = self._times.get(batch.batch_no, 0) + 1
-            wait = delay(times, chance=ports.clock.chance())
-            if seconds is not None:
-                wait = min(timedelta(seconds=seconds), LONGEST)
+            wait = self._wait(batch.batch_no, seconds)
+            times = self._times[batch.batch_no]
             current = await ports.store.batches.read(batch.batch_id)
             if current is not None and current.state not in CLOSED_STATES:
                 await ports.store.batches.record(
@@ -98,3 +105,9 @@ class Troubles:
                 )
             if times in TOLD_AT:
                 await ports.tell(EventName.PROVIDER_TROUBLE, batch, message=str(error), times=times)
+
+    def _wait(self, batch_no: int, seconds: float | None) -> timedelta:
+        times = self._times[batch_no] = self._times.get(batch_no, 0) + 1
+        if seconds is not None:
+            return min(timedelta(seconds=seconds), LONGEST)
+        return delay(times, chance=self._ports.clock.chance())
