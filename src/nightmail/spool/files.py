@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import shutil
 from collections.abc import Iterable, Iterator
 from io import FileIO
@@ -56,8 +57,9 @@ class Spool:
         """The path of a hidden file, for somebody else to write and sync; it appears under `name` when the
         block ends without an exception."""
         path = self.path(name)
-        # Named after its process: one that was only asleep may still be writing the same file.
-        temporary = path.with_name(f".{path.name}.{os.getpid()}{_HIDDEN}")
+        # Nobody else's: neither that of a worker who was only asleep, nor, where several machines share
+        # the folder, that of one who has the same process number.
+        temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{_HIDDEN}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary

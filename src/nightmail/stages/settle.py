@@ -25,6 +25,7 @@ from nightmail.core.retry import (
     after_rejection,
 )
 from nightmail.core.run import KeyKind, Run, Wish
+from nightmail.errors import LeaseLost
 from nightmail.stages.amend import Amendment, amended_lines, cap_can_grow
 from nightmail.stages.extras import book, tell_booked
 from nightmail.stages.parts import part_name, part_schema, writing
@@ -44,6 +45,9 @@ async def settle(ports: Ports, run: Run, batch: Batch) -> Batch:
     members = await ports.store.requests.members(batch)
     if batch.extra_of is not None and not members:
         return await book(ports, batch)
+    if batch.extra_of is None and len(members) != batch.requests:
+        # Judged by what is left of it, its outputs would be written without those that are settled.
+        raise LeaseLost(f"batch {batch.batch_id!r} is being settled by another worker; nothing was written")
     ended = await ports.store.batches.list(run.run_no, states=[BatchState.ENDED])
     extras = [each for each in ended if each.extra_of == batch.batch_no]
     files = await _result_files(ports, batch, extras)

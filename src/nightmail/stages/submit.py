@@ -12,15 +12,23 @@ counts from it how long the call can still be on its way.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import datetime, timedelta
 
-from nightmail.core.batch import Batch
+from nightmail.core.batch import Batch, BatchState
 from nightmail.core.lifecycle import BatchEvent
 from nightmail.core.polling import delay, next_look
 from nightmail.core.quota import Hold
 from nightmail.core.recovery import mark_of, metadata, upload_name
 from nightmail.core.run import Run
-from nightmail.errors import NotFound, ProviderError, ProviderUnavailable, QuotaReached, RequestRefused
+from nightmail.errors import (
+    LeaseLost,
+    NotFound,
+    ProviderError,
+    ProviderUnavailable,
+    QuotaReached,
+    RequestRefused,
+)
 from nightmail.providers.base import RemoteBatch
 from nightmail.stages.money import admission
 from nightmail.stages.plan import limits_for
@@ -134,8 +142,25 @@ async def _create(ports: Ports, run: Run, batch: Batch) -> Batch:
         except ProviderError:
             await _keep(ports, batch, BatchEvent.DEFERRED)
             raise
-        return await record_submitted(ports, batch, remote)
+        try:
+            return await record_submitted(ports, batch, remote)
+        except LeaseLost:
+            await _disown(ports, batch, remote)
+            raise
     raise AssertionError("unreachable")
+
+
+async def _disown(ports: Ports, batch: Batch, remote: RemoteBatch) -> None:
+    """This worker slept between its fresh intent and the call, and the run is somebody else's by now.
+    Whoever has it may still find and adopt this batch, as long as it is looking for one of this attempt;
+    else nobody will ever fetch it, and it is cancelled. If that fails, the audit finds it."""
+    current = await ports.store.batches.read(batch.batch_id)
+    if current is not None and current.attempt == batch.attempt:
+        looking = current.state in (BatchState.SUBMITTING, BatchState.DOUBTFUL)
+        if looking or current.provider_batch_id == remote.id:
+            return
+    with contextlib.suppress(ProviderError):
+        await ports.provider.cancel(remote.id)
 
 
 async def record_submitted(ports: Access, batch: Batch, remote: RemoteBatch) -> Batch:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -79,20 +79,31 @@ class Desk:
     async def store(self) -> Store:
         return await SqliteStore.open(self.home)
 
-    async def drive(self, plan: Plan | None = None, *, stop: asyncio.Event | None = None) -> Run:
-        """Begin (or find) the run and drive it to its end; with a plan, as far as that lets it."""
+    async def drive(
+        self,
+        plan: Plan | None = None,
+        *,
+        stop: asyncio.Event | None = None,
+        alone: bool = True,
+        wrap: Callable[[Ports], Ports] | None = None,
+    ) -> Run:
+        """Begin (or find) the run and drive it to its end; with a plan, as far as that lets it. Whoever
+        had the run before is dead, unless this worker is not `alone`: then a living lease is waited out
+        by the caller, and the run is returned as it is. `wrap` may put its own ports around these."""
         store = await self.store()
         try:
             wanted = want(self.task, self.input, self.output, self.home, **self.travel)
             run = await begin(store, wanted, now=self.clock.now())
             now = self.clock.now()
-            dead = [lease.token for lease in await store.runs.leases()]
+            dead = [lease.token for lease in await store.runs.leases()] if alone else []
             lease = await store.runs.claim(
                 run_id=run.run_id, token=self.clock.token(), now=now, until=now + TERM, dead=dead
             )
             if lease is None:
                 return run
             ports = faulty(self._ports(run, lease, store), plan or NoTrouble(), self.clock)
+            if wrap is not None:
+                ports = wrap(ports)
             run = await Driver(ports, stop or asyncio.Event()).drive()
             await store.runs.delete_lease(lease)
             return run

@@ -104,7 +104,7 @@ class Faulty:
         found = getattr(self._port, attribute)
         name = f"{self._name}.{attribute}"
         if attribute in self._groups:
-            return Faulty(found, self._plan, self._clock, name=name, pure=self._pure)
+            return type(self)(found, self._plan, self._clock, name=name, pure=self._pure)
         if not callable(found) or attribute in self._pure:
             return found
         if inspect.isasyncgenfunction(found):
