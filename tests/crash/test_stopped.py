@@ -102,10 +102,10 @@ class Thinking(ScriptedProvider):
         super().__init__()
         self.asked, self.go = asyncio.Event(), asyncio.Event()
 
-    async def call(self, endpoint, body):
+    async def call(self, endpoint, body, **named):
         self.asked.set()
         await self.go.wait()
-        return await super().call(endpoint, body)
+        return await super().call(endpoint, body, **named)
 
 
 async def test_synchronous_calls_that_are_on_their_way_are_waited_for(tmp_path):
@@ -113,7 +113,8 @@ async def test_synchronous_calls_that_are_on_their_way_are_waited_for(tmp_path):
     desk = Desk(tmp_path, provider, rows=[{"id": f"r{n}", "text": "x"} for n in range(40)], mode=Mode.SYNC)
     stop = asyncio.Event()
     driving = asyncio.create_task(desk.drive(stop=stop))
-    await provider.asked.wait()
+    asked = asyncio.create_task(provider.asked.wait())
+    await asyncio.wait([driving, asked], return_when=asyncio.FIRST_COMPLETED)
     stop.set()
     provider.go.set()
 
@@ -133,8 +134,8 @@ async def test_an_answer_is_in_the_file_as_soon_as_it_is_there(tmp_path):
     seen = []
     call = provider.call
 
-    async def looking(endpoint, body):
-        reply = await call(endpoint, body)
+    async def looking(endpoint, body, **named):
+        reply = await call(endpoint, body, **named)
         seen.extend(desk.home.glob("spool/*/results/*.output.jsonl"))
         return reply
 

@@ -110,7 +110,7 @@ def test_a_time_further_ahead_than_anything_is_put_off_is_due():
 
 
 def test_a_block_of_the_queue_does_not_last_longer_than_any_block():
-    learned = after_refusal(Learned(), said=None, now=START)
+    learned = after_refusal(Learned(), said=None, ours=1, others=0, now=START)
 
     def hold(now: datetime) -> Hold | None:
         return hold_of(
@@ -143,11 +143,11 @@ async def test_a_run_whose_worker_died_before_the_clock_was_set_back_is_taken_ov
     until = clock.now() + HOUR
     assert await store.runs.claim(run_id=run_id, token="elsewhere/1/x", now=clock.now(), until=until)
 
-    assert await claim(store, clock, run_id, sightings) is None
+    assert await claim(store, clock, run_id, sightings=sightings) is None
     clock.advance(TERM)
-    assert await claim(store, clock, run_id, sightings) is None
+    assert await claim(store, clock, run_id, sightings=sightings) is None
     clock.advance(timedelta(seconds=1))
-    assert await claim(store, clock, run_id, sightings) is not None
+    assert await claim(store, clock, run_id, sightings=sightings) is not None
     await store.close()
 
 
