@@ -80,6 +80,11 @@ def test_a_run_of_which_nothing_was_sent_says_so() -> None:
             "paused: billing (the credit is used up). Nothing is lost. Top up, then: nightmail resume topics",
         ),
         (
+            PauseReason.BUDGET,
+            "too dear. To go on: nightmail resume topics-7f3a --budget USD",
+            "paused: too dear. To go on: nightmail resume topics-7f3a --budget USD",
+        ),
+        (
             PauseReason.CREDENTIALS,
             None,
             "Set OPENAI_API_KEY to a key that the server accepts, then: nightmail",

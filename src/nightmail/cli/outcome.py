@@ -17,8 +17,6 @@ MAX_MESSAGE = 300
 # No request was ever made of these: asking again would ask nothing.
 _NEVER_SENT = {Reason.BAD_ROW, Reason.BUILD, Reason.OVERSIZE}
 _REMEDIES = {
-    PauseReason.USER: "",
-    PauseReason.BUDGET: " Raise the budget",
     PauseReason.BILLING: " Top up",
     PauseReason.CREDENTIALS: " Set OPENAI_API_KEY to a key that the server accepts",
 }
@@ -134,8 +132,10 @@ def token_error(error: float) -> str:
 
 def _paused(status: RunStatus, terminal: Terminal) -> str:
     resume = terminal.command("resume", status.run_id)
-    remedy = _REMEDIES[status.pause_reason] if status.pause_reason is not None else ""
+    if status.pause_reason is PauseReason.BUDGET:
+        return f"paused: {status.pause_message}"  # it has the command, which needs a larger budget
     if status.pause_reason is PauseReason.USER or status.pause_reason is None:
         return f"paused by {status.pause_reason or 'somebody'}; nothing is lost. Go on with: {resume}"
     said = f" ({status.pause_message})" if status.pause_message else ""
+    remedy = _REMEDIES[status.pause_reason]
     return f"paused: {status.pause_reason}{said}. Nothing is lost.{remedy}, then: {resume}"
