@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 WORKERS ?= 2
 ARGS ?=
 
-.PHONY: demo test check fmt bench bench-million bench-peers bench-guard chaos docs clean
+.PHONY: demo test check fmt bench bench-million bench-peers bench-guard chaos promises docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/nightmail demo $(ARGS)
@@ -44,6 +44,10 @@ bench-guard: $(READY)
 # New nights begin for ten minutes; `make chaos ARGS="--minutes 60"` for an hour.
 chaos: $(READY)
 	$(BIN)/python -m chaos.rehearse --minutes 10 $(ARGS)
+
+# What is promised, one after the other, with figures: about a quarter of an hour.
+promises: $(READY)
+	$(BIN)/python -m chaos.promises $(ARGS)
 
 docs: $(READY)
 	for script in scripts/docs_*.py; do $(BIN)/python $$script || exit 1; done
