@@ -131,8 +131,9 @@ async def sleeps_at(folder, at, mode):
     if over:
         assert error is None, sleep.where
     else:
-        # A file that it was about to upload may be gone by now.
-        assert isinstance(error, LeaseLost | FileNotFoundError), (sleep.where, error)
+        # A file that it was about to read or write may be gone by now.
+        gone = isinstance(error, FileNotFoundError) or isinstance(error.__cause__, FileNotFoundError)
+        assert gone or isinstance(error, LeaseLost), (sleep.where, error)
         assert told(desk.home) == before, sleep.where
     assert desk.output.read_bytes() == output, sleep.where
     return desk, sleep.where, error, len(desk.provider.batches) - created
