@@ -106,10 +106,7 @@ def test_two_workers_share_the_runs_of_a_home(tmp_path: Path) -> None:
         names = [f"part{number}" for number in range(4)]
         for name in names:
             folder.write_rows(f"{name}.jsonl", 50)
-        folder.write("begin.py", BEGIN.format(names=names))
-        subprocess.run(
-            [sys.executable, "begin.py"], cwd=folder.path, env=folder.environment, check=True, timeout=60
-        )
+        write_down(folder, names)
         workers = [folder.start("worker", "--until-idle") for _ in range(2)]
         for worker in workers:
             with worker:
@@ -120,7 +117,29 @@ def test_two_workers_share_the_runs_of_a_home(tmp_path: Path) -> None:
             assert rows(folder, f"{name}.out.jsonl") == sorted(f"p{n}" for n in range(50))
 
 
-# Writes runs down without working on them.
+def test_one_worker_carries_out_a_run_while_another_waits_for_its_batch(tmp_path: Path) -> None:
+    with process.start(faults={"stuck": {"first": 1}}) as simulator:
+        folder = Folder(tmp_path, server=simulator.url)
+        names = ["slow", "quick"]
+        for name in names:
+            folder.write_rows(f"{name}.jsonl", 20)
+        write_down(folder, names)
+        with folder.start("worker") as worker:
+            folder.wait_for(lambda: [path.name for path in folder.path.glob("*.out.jsonl")] != [])
+            worker.terminate()
+            assert ended(worker).code == 3
+        known = simulator.get("/v1/batches")["data"]
+        assert sorted(batch["status"] for batch in known) == ["completed", "in_progress"]
+
+
+def write_down(folder: Folder, names: list[str]) -> None:
+    """One run for each name, on which nobody works yet."""
+    folder.write("begin.py", BEGIN.format(names=names))
+    subprocess.run(
+        [sys.executable, "begin.py"], cwd=folder.path, env=folder.environment, check=True, timeout=60
+    )
+
+
 BEGIN = """
 import asyncio
 

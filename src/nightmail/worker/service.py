@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
 from pathlib import Path
 
 from nightmail import plugins
@@ -14,16 +12,7 @@ from nightmail.core.ids import RunId
 from nightmail.core.lifecycle import RunEvent
 from nightmail.core.pricing import PriceTable
 from nightmail.core.run import Run, RunState
-from nightmail.errors import (
-    ConfigError,
-    DiskFull,
-    LeaseLost,
-    NightmailError,
-    SinkError,
-    SourceError,
-    StoreError,
-    TaskError,
-)
+from nightmail.errors import ConfigError, LeaseLost, SinkError, SourceError, TaskError
 from nightmail.providers.base import Provider
 from nightmail.sinks.base import Sink
 from nightmail.sinks.files import sink_format
@@ -32,15 +21,13 @@ from nightmail.stages.ports import Clock, Ports
 from nightmail.stages.revalidate import revalidate
 from nightmail.stores.base import Lease, Store
 from nightmail.tasks.prepared import PreparedTask
-from nightmail.telemetry import EventName, log
 from nightmail.tokens.counter import counter_for
 from nightmail.worker.begin import open_source, prepared_for, task_parts
 from nightmail.worker.lease import Sightings, claim, held, holder_of
 from nightmail.worker.loop import Driver
+from nightmail.worker.shift import Shift
 
 NO_KEY = "not-used"  # where nothing is called, none is needed
-IDLE_LOOK = 2.0  # seconds between looks of a worker that has nothing to do
-PUT_OFF = timedelta(minutes=5)  # until a run that could not be driven is tried again
 
 
 class Service:
@@ -113,51 +100,10 @@ class Service:
                 await ports.provider.close()
 
     async def work(self, *, until_idle: bool = False) -> None:
-        """Drive whatever there is to drive, one run after the other, until `stop` is set. A run that
+        """Drive whatever there is to drive, many runs at the same time, until `stop` is set. A run that
         cannot be driven is put off, with an event that says why; the others go on."""
-        put_off: dict[RunId, datetime] = {}  # since when
-        while not self.stop.is_set():
-            now = self._clock.now()
-            runs = [
-                run for run in await self.store.runs.list() if run.finished_at is None or not run.delivered_at
-            ]
-            # The urgent first, the old before the new.
-            runs.sort(key=lambda run: (-run.spec.priority, run.run_no))
-            worked = False
-            for run in runs:
-                since = put_off.get(run.run_id)
-                # Before that time it is only after the clock was set back.
-                if self.stop.is_set() or (since is not None and since <= now < since + PUT_OFF):
-                    continue
-                lease = await self.claim(run.run_id)
-                if lease is None:
-                    continue
-                worked = True
-                try:
-                    driven = await self._drive(lease)
-                    if driven.state is RunState.PAUSED and driven.wish is not None:
-                        # It is to be cancelled and comes no further without somebody's help.
-                        put_off[run.run_id] = self._clock.now()
-                except LeaseLost:
-                    # This process slept, and another worker has the run now.
-                    continue
-                except StoreError:
-                    raise
-                except NightmailError as error:
-                    put_off[run.run_id] = self._clock.now()
-                    await self._tell_put_off(run, error)
-            if not worked:
-                if until_idle:
-                    return
-                await self._clock.wait(IDLE_LOOK, wake=self.stop)
-
-    async def _tell_put_off(self, run: Run, error: NightmailError) -> None:
-        log(EventName.RUN_PUT_OFF, run_id=run.run_id, batch_id=None, detail={"message": str(error)})
-        # A full disk may have no room for the event either.
-        with contextlib.suppress(DiskFull):
-            await self.store.events.record(
-                run.run_no, EventName.RUN_PUT_OFF, now=self._clock.now(), message=str(error)
-            )
+        shift = Shift(self.store, self._clock, claim=self.claim, drive=self._drive, stop=self.stop)
+        await shift.work(until_idle=until_idle)
 
     async def _drive(self, lease: Lease) -> Run:
         async with held(self.store, self._clock, lease):
