@@ -12,10 +12,13 @@ from nightmail.core.quota import FIRST_BLOCK, FIRST_DARED
 from nightmail.core.run import PauseReason, RunState
 from nightmail.errors import ConfigError
 from nightmail.providers.base import BatchError
+from nightmail.stores.admission import ASKING
 from nightmail.testing.clock import ManualClock
 from nightmail.testing.desk import Desk, Plain
+from nightmail.testing.faults import Crash
 from nightmail.testing.provider import ScriptedProvider, completion, row
 from nightmail.worker import loop
+from nightmail.worker.holds import ASK_AGAIN
 
 
 @pytest.fixture(autouse=True)
@@ -265,6 +268,13 @@ class Shared:
         self.arrived = self.desks[0].clock.now()
         return await self.desks[1].drive()
 
+    async def killed_in_the_line(self):
+        """The second dies while it waits; when."""
+        await self._full.wait()
+        with pytest.raises(Crash):
+            await self.desks[1].drive(KilledInTheLine())
+        return self.desks[1].clock.now()
+
 
 async def test_the_urgent_run_is_in_the_next_wave_and_overtakes(tmp_path):
     shared = Shared(tmp_path, priority=5)
@@ -288,3 +298,30 @@ async def test_equals_have_equal_parts_of_the_queue(tmp_path):
         in_flight = [most for each, at, most in together if each == run and at > shared.arrived]
         assert len(in_flight) > 5, "both go on"
         assert max(in_flight) <= HALF
+
+
+class KilledInTheLine:
+    """A plan by which the process dies as soon as it has asked for room."""
+
+    dead = False
+
+    def before(self, call):
+        if self.dead:
+            raise Crash(call)
+
+    def after(self, call):
+        self.dead = self.dead or call == "store.batches.claim_submit"
+        self.before(call)
+
+
+async def test_the_place_in_the_line_of_a_killed_worker_is_soon_free(tmp_path):
+    shared = Shared(tmp_path, priority=5)
+    first, died = await asyncio.gather(shared.desks[0].drive(), shared.killed_in_the_line())
+
+    created = [at for _, at, _ in shared.created if at > died]
+    assert min(created) - died <= ASKING + 2 * ASK_AGAIN, "the next worker goes on"
+    assert min(created) - died > ASK_AGAIN, "until then the place is kept: its worker might live"
+    assert {run for run, _, _ in shared.created} == {first.run_id}
+    second = await shared.desks[1].drive()
+    assert second.state is RunState.FINISHED
+    assert set(shared.provider.executed.values()) == {1}
