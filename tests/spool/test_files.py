@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightmail.errors import StoreError
+from nightmail.errors import LeaseLost, StoreError
 from nightmail.spool import Spool
 from nightmail.spool.files import merged, split_lines
 
@@ -100,3 +100,12 @@ def test_half_a_line_at_the_end_is_cut_off_before_more_is_written(spool, before,
         file.write(b"next\n")
 
     assert spool.read_whole("a") == after + b"next\n"
+
+
+def test_a_file_that_was_swept_away_while_it_was_made_is_a_lost_lease(spool):
+    making = spool.receiving("run-1/results/1.jsonl")
+    making.__enter__().write_bytes(b"{}\n")
+    spool.sweep("run-1")
+    with pytest.raises(LeaseLost):
+        making.__exit__(None, None, None)
+    assert not spool.exists("run-1/results/1.jsonl")

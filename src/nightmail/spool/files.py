@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from nightmail.core import disk
-from nightmail.errors import DiskFull, NightmailError, StoreError
+from nightmail.errors import DiskFull, LeaseLost, NightmailError, StoreError
 
 CHUNK = 1 << 20
 # Other file systems, old kernels, sandboxes: then the bytes go through this process.
@@ -55,7 +55,8 @@ class Spool:
     @contextlib.contextmanager
     def receiving(self, name: str, *, size: int | None = None) -> Iterator[Path]:
         """The path of a hidden file, for somebody else to write and sync; it appears under `name` when the
-        block ends without an exception."""
+        block ends without an exception. Raises `LeaseLost` if another worker has taken the run over and
+        swept it away."""
         path = self.path(name)
         # Nobody else's: neither that of a worker who was only asleep, nor, where several machines share
         # the folder, that of one who has the same process number.
@@ -63,7 +64,11 @@ class Spool:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
-            temporary.replace(path)
+            try:
+                temporary.replace(path)
+            except FileNotFoundError as error:
+                # Only `sweep` removes it, and only whoever has the run's lease sweeps.
+                raise LeaseLost(f"{path} is being made by another worker; nothing was written") from error
             sync_folder(path.parent)
         except OSError as error:
             # Gone before the room is measured: what was written of it is not in the way any more.
