@@ -19,6 +19,8 @@ from nightmail.core.request import Mode
 from nightmail.core.usage import Usage
 
 SHOWN = 4
+# One call of ours became several batches on its way.
+REPEATED = "create_lost"
 CLOSED = ("settled", "finalised", "abandoned")
 
 
@@ -70,7 +72,8 @@ def records_are_accounted_for(evidence: Evidence) -> Iterator[str]:
 
 
 def nothing_is_paid_twice(evidence: Evidence) -> Iterator[str]:
-    """Of the batches that the provider has for one of ours, one was executed; and we know every one."""
+    """Of the batches that the provider has for one of ours, one was executed; and we know every one. Of those
+    that one call of ours has made of itself on its way, all may be."""
     known = {row["provider_batch_id"] for row in evidence.ours.batches}
     ended = [event["detail"] for event in evidence.ours.events if event["name"] == "extra_batch"]
     by_batch: dict[str, list[RemoteBatch]] = defaultdict(list)
@@ -81,7 +84,8 @@ def nothing_is_paid_twice(evidence: Evidence) -> Iterator[str]:
     for batch, remotes in by_batch.items():
         strangers = [remote for remote in remotes if remote.id not in known]
         unseen = [remote for remote in strangers if not any(remote.id in detail for detail in ended)]
-        if len(remotes) > 1 or unseen:
+        calls = {remote.id for remote in remotes if REPEATED not in remote.faults}
+        if len(calls) + (len(calls) < len(remotes)) > 1 or unseen:
             yield (
                 f"{batch} was executed {len(remotes)} times, {len(unseen)} of them unknown here: "
                 + "; ".join(_shown(remote) for remote in remotes)
@@ -92,7 +96,7 @@ def nothing_is_paid_twice(evidence: Evidence) -> Iterator[str]:
 def no_answer_is_thrown_away(evidence: Evidence) -> Iterator[str]:
     """Every answer that a client can read is here, and none was asked for again."""
     names, answered = _answered(evidence)
-    lost = sum(_lost(remote) for remote in evidence.theirs.batches)
+    lost = sum(_lost(remote) for remote in evidence.theirs.batches) + _answered_twice(evidence)
     over = {
         name: (billed, answered[name])
         for name, billed in evidence.theirs.billed.items()
@@ -152,7 +156,8 @@ def money_agrees(evidence: Evidence, price: Price) -> Iterator[Violation]:
 
 def the_quota_holds(evidence: Evidence) -> Iterator[str]:
     """At no moment was more enqueued than the quota; a batch that is larger by itself travels alone."""
-    if evidence.quota is None:
+    if evidence.quota is None or any(REPEATED in remote.faults for remote in evidence.theirs.batches):
+        # What nobody has asked for takes room that nobody could reserve.
         return
     largest = max((row["tokens"] for row in evidence.ours.batches), default=0)
     for queue, peak in evidence.theirs.peaks.items():
@@ -240,6 +245,15 @@ def _answered(evidence: Evidence) -> tuple[list[str], Counter[str]]:
 def _lost(remote: RemoteBatch) -> int:
     """Answers of a batch that no client can read: all, if the batch itself is gone."""
     return remote.requests if "batch_vanishes" in remote.faults else remote.lost
+
+
+def _answered_twice(evidence: Evidence) -> int:
+    """Answers of batches beside another for the same call, at most: of two the better one counts."""
+    twins: dict[str, list[int]] = defaultdict(list)
+    for remote in evidence.theirs.batches:
+        if REPEATED in remote.faults:
+            twins[remote.metadata.get(BATCH_KEY, "")].append(remote.requests - _lost(remote))
+    return sum(sum(each) - max(each) for each in twins.values())
 
 
 def _short_batches(evidence: Evidence) -> Iterator[str]:

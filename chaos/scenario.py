@@ -59,6 +59,9 @@ _Draw = Callable[[random.Random], dict[str, Any]]
 # Each kind with what may vary in it. Probabilities are of calls, of batches or of requests.
 CALLS: dict[str, _Draw] = {
     "create_lost": lambda chance: {"probability": chance.uniform(0.1, 0.5)},
+    "create_lost repeated": lambda chance: {
+        "kind": "create_lost", "times": 2, "probability": chance.uniform(0.05, 0.3),
+    },
     "create_5xx accepted": lambda chance: {
         "kind": "create_5xx", "accepted": True, "probability": chance.uniform(0.1, 0.4),
         "status": chance.choice([500, 502, 503]),

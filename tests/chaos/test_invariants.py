@@ -207,3 +207,47 @@ def test_a_synchronous_answer_may_be_lost_only_where_somebody_died():
     assert kinds(night) == set()
     night.disturbed = False
     assert kinds(night) == {"money_agrees"}
+
+
+def twins() -> Evidence:
+    """The same night; but the first create call was repeated on its way, and the second batch was booked."""
+    evidence = well()
+    first, second = evidence.theirs.batches
+    first.faults = ("create_lost",)
+    twin = RemoteBatch(
+        id="batch_z", metadata=first.metadata, faults=first.faults, requests=3, input_tokens=30,
+        output_tokens=15,
+    )  # fmt: skip
+    evidence.theirs.batches = [first, twin, second]
+    evidence.theirs.billed = {f"{RUN}_1": 2, f"{RUN}_2": 3, f"{RUN}_3": 2}
+    row = {**evidence.ours.batches[0], "batch_no": 3, "provider_batch_id": "batch_z"}
+    evidence.ours.batches.append(row)
+    evidence.told[0].summary["cost_usd"] = "0.00000000014"
+    return evidence
+
+
+def test_a_second_batch_of_a_repeated_call_is_no_violation_if_it_is_found_and_booked():
+    assert check(twins(), PRICE) == []
+
+
+def test_a_second_batch_that_nobody_found_is_one():
+    evidence = twins()
+    evidence.ours.batches.pop()
+    evidence.told[0].summary["cost_usd"] = "0.00000000008"
+
+    assert kinds(evidence) == {"nothing_is_paid_twice", "money_agrees"}
+
+
+def test_a_second_batch_of_another_call_is_one():
+    evidence = twins()
+    for remote in evidence.theirs.batches:
+        remote.faults = ()
+
+    assert "nothing_is_paid_twice" in kinds(evidence)
+
+
+def test_answers_beyond_those_of_the_second_batch_are_missed():
+    evidence = twins()
+    evidence.theirs.billed = {f"{RUN}_1": 3, f"{RUN}_2": 4, f"{RUN}_3": 2}
+
+    assert kinds(evidence) == {"no_answer_is_thrown_away"}

@@ -49,6 +49,24 @@ def test_when_every_create_answer_is_lost_one_batch_is_executed_within_a_minute(
         assert took < A_MINUTE
 
 
+def test_when_every_create_call_is_repeated_on_its_way_the_second_batch_is_ended_and_booked(
+    tmp_path: Path,
+) -> None:
+    repeated = [{"kind": "create_lost", "times": 2}]
+    with place(tmp_path, timing="instant", faults=repeated) as here:
+        here.write_rows(20)
+        player = here.run(here.command())
+
+        told, books = summary(player), here.books()
+        assert (player.process.returncode, told["succeeded"]) == (0, 20)
+        every_key_once(here, 20)
+        assert sum(here.simulator.get("/_simulator/state")["batches"].values()) == 2
+        # What the second one did before it ended is up to the machine's haste: mostly nothing.
+        assert Decimal(told["cost_usd"]) == owed(books)
+        doctor = here.run(["doctor", "--json"])
+        assert summary(doctor)["findings"] == []
+
+
 def test_when_every_batch_expires_half_done_each_success_is_paid_once(tmp_path: Path) -> None:
     half = [{"kind": "expire", "share": 0.5}]
     with place(tmp_path, timing="instant", faults=half) as here:

@@ -140,6 +140,21 @@ def test_create_lost_leaves_a_batch_that_nobody_was_told_of(broken: Any, shapes:
 
 
 @end_to_end
+def test_a_create_call_that_is_repeated_on_its_way_makes_two_batches_of_one_file(
+    broken: Any, shapes: Any
+) -> None:
+    customer = broken(faults=[{"kind": "create_lost", "first": 1, "times": 2}])
+
+    with pytest.raises(openai.APIConnectionError):
+        customer.create(shapes.line(1), metadata={"mark": "twins"})
+
+    twins = [batch for batch in customer.api.batches.list() if batch.metadata == {"mark": "twins"}]
+    assert len(twins) == 2
+    assert len({batch.input_file_id for batch in twins}) == 1
+    assert {customer.ended(batch).status for batch in twins} == {"completed"}
+
+
+@end_to_end
 def test_the_clients_own_retries_pay_for_a_lost_create_again(broken: Any, shapes: Any) -> None:
     customer = broken(faults=[{"kind": "create_lost", "first": 2}])
     before = {batch.id for batch in customer.api.batches.list()}

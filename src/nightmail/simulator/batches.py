@@ -40,9 +40,32 @@ async def create(request: Request, parts: Parts) -> Response:
             headers={"retry-after": "60"},
         )
     _check_file(body["input_file_id"], parts)
+    model = _first_model(parts.state.path(body["input_file_id"]))
+    where: dict[str, Any] = {"model": model, "endpoint": body["endpoint"], "now": now}
+    lost = parts.struck.find("create_lost", batch=parts.state.next_batch_number(), **where)
+    times = (lost.times or 1) if lost is not None else 1
+    for _ in range(times):
+        batch = _made(body, now, parts)
+        for kind in BATCH:
+            fault = parts.struck.find(kind, batch=parts.state.next_batch_number(), **where)
+            if fault is not None:
+                batch.faults[kind] = fault
+        if lost is not None and times > 1:
+            batch.faults["create_lost"] = lost
+        _refuse_at_once(batch, model or "", parts)
+        batch.foresee(now)
+        parts.keep_counts()
+        parts.state.add_batch(batch)
+        parts.lifecycle.begin(batch)
+    if lost is not None:
+        await hang_up(request)
+    return answer_json(batch.shown(parts.settings.dialect))
+
+
+def _made(body: dict[str, Any], now: float, parts: Parts) -> Batch:
     metadata = None if "metadata" in parts.settings.dialect.without else body.get("metadata")
     expiry = body.get("output_expires_after")
-    batch = Batch(
+    return Batch(
         id=parts.settings.dialect.new_id("batch_", 32),
         endpoint=body["endpoint"],
         input_file_id=body["input_file_id"],
@@ -51,22 +74,6 @@ async def create(request: Request, parts: Parts) -> Response:
         metadata=metadata,
         output_expires_seconds=expiry["seconds"] if expiry else None,
     )
-    model = _first_model(parts.state.path(batch.input_file_id))
-    where: dict[str, Any] = {
-        "model": model, "endpoint": batch.endpoint, "batch": parts.state.next_batch_number(), "now": now,
-    }  # fmt: skip
-    for kind in BATCH:
-        if (fault := parts.struck.find(kind, **where)) is not None:
-            batch.faults[kind] = fault
-    _refuse_at_once(batch, model or "", parts)
-    batch.foresee(now)
-    lost = parts.struck.find("create_lost", **where)
-    parts.keep_counts()
-    parts.state.add_batch(batch)
-    parts.lifecycle.begin(batch)
-    if lost is not None:
-        await hang_up(request)
-    return answer_json(batch.shown(parts.settings.dialect))
 
 
 def _refuse_at_once(batch: Batch, model: str, parts: Parts) -> None:
