@@ -101,7 +101,10 @@ PATIENCE: dict[str, _Draw] = {
         "kind": "batch_fails", "code": "token_limit_exceeded", "probability": chance.uniform(0.05, 0.2),
         "message": "Enqueued token limit reached for the model. Limit: 90,000 enqueued tokens.",
     },
-    "late": lambda chance: {"route": "create", "seconds": 33.0, "first": 1},
+    "late": lambda chance: {
+        "route": chance.choice(["create", "create", "upload", "poll", "list", "download", "delete"]),
+        "seconds": 33.0, "first": 1,
+    },
     "slow create": lambda chance: {"kind": "slow", "route": "create", "seconds": 34.0, "first": 1},
     "dropped create": lambda chance: {
         "kind": "dropped", "route": "create", "probability": chance.uniform(0.05, 0.2),
