@@ -16,6 +16,7 @@ from nightmail.core.request import Mode
 from nightmail.core.run import PauseReason, RunState, Wish
 from nightmail.errors import AuthenticationFailed, BillingBlocked, ProviderUnavailable, RateLimited, TaskError
 from nightmail.providers.base import BatchError
+from nightmail.stages import failures
 from nightmail.testing.desk import Desk
 from nightmail.testing.faults import TroublePlan
 from nightmail.testing.provider import ScriptedProvider, completion, row
@@ -225,7 +226,47 @@ async def test_an_expired_batch_keeps_what_was_paid_and_sends_only_the_rest(tmp_
     status = await settle(desk)
     # Each round gets through half of what is left; the last one never does.
     assert (status.succeeded, status.failures_by_reason) == (5, {Reason.EXPIRED: 1})
-    assert [each["attempts"] for each in desk.failures()] == [0]
+    (failure,) = desk.failures()
+    assert (failure["attempts"], failure["reason"]) == (0, "expired")
+    assert [(each["number"], each["outcome"]) for each in failure["history"]] == [
+        (number, "expired") for number in range(1, 11)
+    ]
+
+    provider.share_done = 1.0
+    assert await desk.retry() == 1
+    await desk.drive()
+    assert (await settle(desk)).succeeded == 6
+    assert {each["_attempts"] for each in desk.outputs()} == {1}
+    assert set(provider.executed.values()) == {1}
+
+
+async def test_the_failures_file_tells_everything_that_was_tried_page_by_page(tmp_path, monkeypatch):
+    def answer(custom_id, body, times):
+        if times == 2:
+            return row(custom_id, body=completion('{"label": "re', finish="length"))
+        return row(custom_id, body=completion("not even JSON"))
+
+    monkeypatch.setattr(failures, "PAGE", 2)
+    rows = [{"id": n, "text": str(n)} for n in range(5)]
+    desk = Desk(tmp_path, ScriptedProvider(answer), task=Colour, rows=rows, max_attempts=2)
+    await desk.drive()
+    await desk.retry()
+    await desk.drive()
+
+    assert [each["id"] for each in desk.failures()] == [0, 1, 2, 3, 4]
+    for failure in desk.failures():
+        tried = failure["history"]
+        assert (failure["attempts"], failure["reason"]) == (2, tried[-1]["reason"])
+        assert failure["message"] == tried[-1]["message"]
+        assert [each["number"] for each in tried] == [1, 2, 3, 4]
+        assert [each["finish"] for each in tried] == ["complete", "truncated", "complete", "complete"]
+        assert [each["reason"] for each in tried] == ["malformed", "truncated", "malformed", "malformed"]
+        assert len({each["batch_id"] for each in tried}) == 4
+        assert {each["model"] for each in tried} == {"gpt-4o-mini"}
+        assert [each["at"] for each in tried] == sorted(each["at"] for each in tried)
+        assert {(each["input_tokens"], each["output_tokens"], each["cost_usd"]) for each in tried} == {
+            (10, 5, "0.00000225")
+        }
 
 
 async def test_a_request_that_is_in_no_file_goes_again_and_costs_no_attempt(tmp_path):

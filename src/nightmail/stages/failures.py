@@ -1,4 +1,5 @@
-"""The failures file: one JSON line per record that failed for good, with its last raw answer."""
+"""The failures file: one JSON line per record that failed for good, with its history and its last raw
+answer. Written page by page: what is in memory does not grow with the number of failures."""
 
 from __future__ import annotations
 
@@ -12,13 +13,14 @@ import msgspec
 
 from nightmail.core import disk
 from nightmail.core.failure import Reason
+from nightmail.core.pricing import format_usd
 from nightmail.core.run import KeyKind, Run
 from nightmail.errors import DiskFull, SinkError
 from nightmail.spool import Spool
 from nightmail.stages.ports import Ports
-from nightmail.stores.base import Failure
+from nightmail.stores.base import Attempt, Failure
 
-PAGE = 5_000
+PAGE = 1_000
 
 
 async def write_failures(ports: Ports, run: Run, path: Path) -> int:
@@ -71,9 +73,27 @@ def failure_row(spool: Spool, run: Run, failure: Failure, paths: dict[int, str])
         run.key_name or "row": None if keyless else failure.key,
         "record": failure.seq,
         "reason": failure.reason.value,
-        "message": failure.message,
+        "message": failure.history[-1].message if failure.history else "",
         "attempts": failure.attempts,
+        "history": [attempt_row(each) for each in failure.history],
         "answer": answer,
+    }
+
+
+def attempt_row(attempt: Attempt) -> dict[str, Any]:
+    """One attempt that did not succeed: when it was judged, where it travelled, what came, what it cost."""
+    return {
+        "number": attempt.number,
+        "at": attempt.ended_at.isoformat(timespec="seconds"),
+        "model": attempt.model,
+        "batch_id": attempt.batch_id,
+        "outcome": attempt.outcome,
+        "reason": attempt.reason.value,
+        "message": attempt.message,
+        "finish": attempt.finish,
+        "input_tokens": attempt.input_tokens,
+        "output_tokens": attempt.output_tokens,
+        "cost_usd": format_usd(attempt.cost_pusd),
     }
 
 

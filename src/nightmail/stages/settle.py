@@ -161,6 +161,7 @@ def _setback(ports: Ports, run: Run, problem: Problem, decision: RetryDecision) 
         reason=decision.reason,
         message=problem.message,
         outcome=problem.outcome,
+        finish=problem.finish,
         costs_attempt=decision.costs_attempt and not given_up,
         costs_expiry=not decision.costs_attempt and not given_up,
         answer=problem.answer,

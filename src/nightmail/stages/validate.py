@@ -19,7 +19,7 @@ import msgspec
 from nightmail.core.batch import Batch, Phase
 from nightmail.core.ids import RunId, seq_of
 from nightmail.core.pricing import Price
-from nightmail.core.result import Outcome, Rejection, Response, Result
+from nightmail.core.result import Finish, Outcome, Rejection, Response, Result
 from nightmail.core.usage import NO_USAGE, Usage
 from nightmail.providers.base import Provider
 from nightmail.spool import Spool
@@ -44,6 +44,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     rejection: Rejection | None = None
     status: int | None = None
     code: str | None = None
+    finish: Finish | None = None
     answer: Address | None = None
     text: str | None = None  # what the model said, for a repair
     complaint: str | None = None  # what the model is told about it; may quote the answer
@@ -210,6 +211,7 @@ class Judge:
                 member=member,
                 outcome=Outcome.SUCCEEDED,
                 rejection=rejection,
+                finish=response.finish,
                 message=(message or rejection.value)[:MAX_MESSAGE],
                 answer=address,
                 text=response.text or response.refusal,

@@ -17,6 +17,7 @@ from nightmail.core.lifecycle import RequestEvent
 from nightmail.core.limits import Limits
 from nightmail.core.planning import Item
 from nightmail.core.request import Endpoint, Mode, RequestState
+from nightmail.core.result import Finish
 
 Key = int | str
 
@@ -170,6 +171,7 @@ class Setback(msgspec.Struct, frozen=True, kw_only=True):
     reason: Reason
     message: str
     outcome: str
+    finish: Finish | None = None
     costs_attempt: bool = False
     costs_expiry: bool = False
     answer: Address | None = None
@@ -224,9 +226,11 @@ class Attempt(NamedTuple):
     seq: int
     number: int
     batch_id: BatchId | None
+    model: str | None  # as the batch asked for it; None if no request was sent
     outcome: str
     reason: Reason
     message: str
+    finish: Finish | None
     answer: Address | None
     input_tokens: int
     output_tokens: int
@@ -235,12 +239,12 @@ class Attempt(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """A record that failed for good, with its last attempt's answer."""
+    """A record that failed for good, with its last answer and everything that was tried."""
 
     seq: int
     key: Key
     reason: Reason
-    message: str
+    history: list[Attempt]
     attempts: int
     answer: Address | None
     batch_no: int | None

@@ -117,7 +117,8 @@ def _set_back(each: Setback, run_no: int, batch_no: int) -> tuple[object, ...]:
 def _attempt(each: Setback, run_no: int, batch_no: int, now: datetime) -> tuple[object, ...]:
     answer = each.answer or (None, None, None)
     return (
-        run_no, each.seq, run_no, each.seq, batch_no, each.outcome, each.reason, each.message, *answer,
+        run_no, each.seq, run_no, each.seq, batch_no, each.outcome, each.reason, each.message,
+        each.finish, *answer,
         each.input_tokens, each.output_tokens, each.cost_pusd, at(now),
     )  # fmt: skip
 
@@ -128,7 +129,7 @@ def record_unsent(tx: Transaction, run_no: int, rows: Sequence[FailedRow], now: 
         "insert_attempt",
         (
             (run_no, row.seq, run_no, row.seq, None, "unsent", row.reason, row.message,
-             None, None, None, 0, 0, 0, at(now))
+             None, None, None, None, 0, 0, 0, at(now))
             for row in rows
         ),
     )  # fmt: skip

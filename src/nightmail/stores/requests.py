@@ -234,10 +234,17 @@ class SqliteRequests:
         )
 
     async def list_failures(self, run_no: int, *, after: int, limit: int) -> list[Failure]:
-        rows = await self._database.read(
-            lambda tx: tx.rows("list_failures", run_no=run_no, after=after, limit=limit)
-        )
-        return [failure_of(row) for row in rows]
+        def work(tx: Transaction) -> list[Failure]:
+            rows = tx.rows("list_failures", run_no=run_no, after=after, limit=limit)
+            if not rows:
+                return []
+            tried: dict[int, list[Attempt]] = {row["seq"]: [] for row in rows}
+            span = {"first": rows[0]["seq"], "last": rows[-1]["seq"]}
+            for row in tx.rows("list_attempts_of_failed", run_no=run_no, **span):
+                tried[row["seq"]].append(attempt_of(row))
+            return [failure_of(row, tried[row["seq"]]) for row in rows]
+
+        return await self._database.read(work)
 
     async def read(self, run_no: int, key: Key) -> RequestRow | None:
         row = await self._database.read(lambda tx: tx.row("read_request", run_no=run_no, key=key))

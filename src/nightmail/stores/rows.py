@@ -11,6 +11,7 @@ from nightmail.core.batch import Batch, BatchState, Phase
 from nightmail.core.failure import Reason
 from nightmail.core.ids import BatchId, RunId
 from nightmail.core.request import Endpoint, Mode
+from nightmail.core.result import Finish
 from nightmail.core.run import KeyKind, PauseReason, Run, RunSpec, RunState, Wish
 from nightmail.stores.base import Address, Attempt, Failure
 from nightmail.stores.database import moment
@@ -50,12 +51,12 @@ def batch_of(row: sqlite3.Row) -> Batch:
     return Batch(**fields)
 
 
-def failure_of(row: sqlite3.Row) -> Failure:
+def failure_of(row: sqlite3.Row, history: list[Attempt]) -> Failure:
     return Failure(
         row["seq"],
         row["key"],
         Reason(row["reason"]),
-        row["message"] or "",
+        history,
         row["attempts"],
         address_of(row["answer_file_no"], row["answer_offset"], row["answer_length"]),
         row["batch_no"],
@@ -72,9 +73,11 @@ def attempt_of(row: sqlite3.Row) -> Attempt:
         seq=row["seq"],
         number=row["number"],
         batch_id=BatchId(row["batch_id"]) if row["batch_id"] else None,
+        model=row["model"],
         outcome=row["outcome"],
         reason=Reason(row["reason"]),
         message=row["message"],
+        finish=Finish(row["finish"]) if row["finish"] else None,
         answer=address_of(row["answer_file_no"], row["answer_offset"], row["answer_length"]),
         input_tokens=row["input_tokens"],
         output_tokens=row["output_tokens"],

@@ -15,7 +15,7 @@ from nightmail.core.run import KeyKind, Run
 from nightmail.errors import ConfigError
 from nightmail.spool import Spool
 from nightmail.stages.deliver import deliver, failures_path, final_schema, windows
-from nightmail.stages.failures import list_failures
+from nightmail.stages.failures import attempt_row, list_failures
 from nightmail.stores.base import Address, Lease, Store
 from nightmail.worker.service import Service
 
@@ -117,17 +117,5 @@ async def record(service: Service, run: Run, key: str | int) -> dict[str, Any]:
         "batch_id": row.batch_id,
         "request": stored(row.request),
         "answer": stored(row.answer),
-        "attempts": [
-            {
-                "number": each.number,
-                "batch_id": each.batch_id,
-                "outcome": each.outcome,
-                "reason": each.reason,
-                "message": each.message,
-                "input_tokens": each.input_tokens,
-                "output_tokens": each.output_tokens,
-                "answer": stored(each.answer),
-            }
-            for each in attempts
-        ],
+        "attempts": [{**attempt_row(each), "answer": stored(each.answer)} for each in attempts],
     }

@@ -120,7 +120,9 @@ async def _requests_come_in_by_shards(store: Store, lease: Lease) -> None:
     assert [item.seq for item in ready.items] == [1, 2, 3, 4, 5, 6, 8, 9, 10]
     assert ready.group == group
     (failure,) = await store.requests.list_failures(run.run_no, after=0, limit=10)
-    assert (failure.key, failure.reason, failure.message) == ("bad-7", Reason.BUILD, "build raised")
+    assert (failure.key, failure.reason) == ("bad-7", Reason.BUILD)
+    (attempt,) = failure.history
+    assert (attempt.number, attempt.model, attempt.message) == (1, None, "build raised")
 
 
 async def _batches_take_requests_and_move_by_the_table(store: Store, lease: Lease) -> int:

@@ -113,10 +113,10 @@ WHERE run_no = ? AND seq = ? AND batch_no = ? AND state = 'in_batch';
 UPDATE requests SET file_no = ?, offset = ?, length = ?, group_no = ?, tokens = ? WHERE run_no = ? AND seq = ?;
 
 -- name: insert_attempt
--- Bulk: run_no, seq, (run_no, seq again), batch_no, outcome, reason, message, answer x3, input, output, cost, at.
-INSERT INTO attempts (run_no, seq, number, batch_no, outcome, reason, message, answer_file_no, answer_offset,
-                      answer_length, input_tokens, output_tokens, cost_pusd, ended_at)
-VALUES (?, ?, 1 + (SELECT count(*) FROM attempts WHERE run_no = ? AND seq = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+-- Bulk: run_no, seq, (run_no, seq again), batch_no, outcome, reason, message, finish, answer x3, input, output, cost, at.
+INSERT INTO attempts (run_no, seq, number, batch_no, outcome, reason, message, finish, answer_file_no,
+                      answer_offset, answer_length, input_tokens, output_tokens, cost_pusd, ended_at)
+VALUES (?, ?, 1 + (SELECT count(*) FROM attempts WHERE run_no = ? AND seq = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: revalidate_one
 -- Bulk: run_no, seq. The answer that failed is good after all; it was paid for then.
@@ -166,9 +166,7 @@ WHERE run_no = :run_no AND seq BETWEEN :first AND :last AND state = 'succeeded' 
 
 -- name: list_failures
 SELECT q.seq, q.key, q.reason, q.attempts, q.answer_file_no, q.answer_offset, q.answer_length,
-       q.batch_no, q.spent_input, q.spent_output, q.spent_pusd,
-       (SELECT a.message FROM attempts a WHERE a.run_no = q.run_no AND a.seq = q.seq
-        ORDER BY a.number DESC LIMIT 1) AS message
+       q.batch_no, q.spent_input, q.spent_output, q.spent_pusd
 FROM requests q WHERE q.run_no = :run_no AND q.state = 'failed' AND q.seq > :after
 ORDER BY q.seq LIMIT :limit;
 
@@ -179,8 +177,16 @@ LEFT JOIN batches b ON b.batch_no = q.batch_no
 WHERE q.run_no = :run_no AND q.key = :key;
 
 -- name: list_attempts
-SELECT a.*, b.batch_id FROM attempts a LEFT JOIN batches b ON b.batch_no = a.batch_no
+SELECT a.*, b.batch_id, b.model FROM attempts a LEFT JOIN batches b ON b.batch_no = a.batch_no
 WHERE a.run_no = :run_no AND a.seq = :seq ORDER BY a.number;
+
+-- name: list_attempts_of_failed
+-- Of the failed requests numbered first to last.
+SELECT a.*, b.batch_id, b.model FROM requests q
+JOIN attempts a ON a.run_no = q.run_no AND a.seq = q.seq
+LEFT JOIN batches b ON b.batch_no = a.batch_no
+WHERE q.run_no = :run_no AND q.state = 'failed' AND q.seq BETWEEN :first AND :last
+ORDER BY q.seq, a.number;
 
 -- name: delete_requests_of_run
 DELETE FROM requests WHERE run_no = :run_no;

@@ -106,6 +106,7 @@ CREATE TABLE attempts (
   outcome        TEXT NOT NULL,
   reason         TEXT NOT NULL,
   message        TEXT NOT NULL,
+  finish         TEXT,
   answer_file_no INTEGER,
   answer_offset  INTEGER,
   answer_length  INTEGER,
