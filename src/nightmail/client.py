@@ -212,12 +212,12 @@ class Client:
     async def resume(
         self, run_id: str | None = None, *, budget: Decimal | float | str | None = None
     ) -> RunStatus:
-        """Undo a pause, with another budget (USD, for the whole run) if one is given. Sends nothing by
-        itself."""
+        """Undo a pause, with another budget (USD, for the whole run) if one is given, and with the daily one
+        that the settings have now. Sends nothing by itself."""
         run = await self._find(run_id)
-        if budget is not None:
-            spec = msgspec.structs.replace(run.spec, budget_usd=amount_of(budget))
-            run = await self._store.runs.record_spec(run.run_no, spec, run.fingerprint)
+        own = run.spec.budget_usd if budget is None else amount_of(budget)
+        spec = msgspec.structs.replace(run.spec, budget_usd=own, daily_budget_usd=self.settings.daily_budget)
+        run = await self._store.runs.record_spec(run.run_no, spec, run.fingerprint)
         if run.state is RunState.PAUSED:
             run = await self._store.runs.record_event(run.run_no, RunEvent.RESUMED, now=self._clock.now())
         return await self._status(run)

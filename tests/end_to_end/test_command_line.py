@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
 import signal
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -147,6 +149,22 @@ def test_ctrl_c_detaches_and_the_same_command_comes_back(tmp_path: Path) -> None
         assert back.code == 0, back.err
         assert (back.result["succeeded"], back.result["requests_sent"]) == (60, 60)
         assert len(simulator.get("/_simulator/books")["batches"]) == 1
+
+
+def test_resume_takes_the_daily_budget_that_is_in_the_file_now(folder: Folder) -> None:
+    (folder.path / "here").mkdir()
+    settings = folder.write("here/nightmail.toml", 'daily_budget = "0.000001"\n')
+    paused = folder.nightmail(*RUN, "--home", "here", "--limit", "3", "--priority", "7", "--json")
+    assert (paused.code, paused.result["pause_reason"]) == (3, "budget"), paused.err
+    assert paused.result["requests_sent"] == 0
+    with contextlib.closing(sqlite3.connect(folder.path / "here" / "nightmail.db")) as database:
+        assert database.execute("SELECT json_extract(spec, '$.priority') FROM runs").fetchall() == [(7,)]
+
+    still = folder.nightmail("resume", "--home", "here", "--json")
+    assert (still.code, still.result["pause_reason"]) == (3, "budget")
+    settings.write_text('daily_budget = "50"\n', encoding="utf-8")
+    done = folder.nightmail("resume", "--home", "here", "--json")
+    assert (done.code, done.result["succeeded"]) == (0, 3), done.err
 
 
 def test_a_detached_run_is_paused_watched_cancelled_and_exported(tmp_path: Path) -> None:
