@@ -10,7 +10,7 @@ from nightmail.core.limits import Limits
 from nightmail.core.pricing import parse_usd
 from nightmail.core.quota import FIRST_BLOCK, FIRST_DARED
 from nightmail.core.run import PauseReason, RunState
-from nightmail.errors import ConfigError
+from nightmail.errors import ConfigError, QuotaReached
 from nightmail.providers.base import BatchError
 from nightmail.stores.admission import ASKING
 from nightmail.testing.clock import ManualClock
@@ -89,6 +89,32 @@ async def test_a_limit_that_the_provider_names_is_kept_from_then_on(tmp_path):
     assert provider.refused <= FIRST_DARED + 1, "what was on its way when the limit became known"
     assert desk.clock.now() - began < FIRST_BLOCK, "what the limit explains is not waited out"
     assert {each["_attempts"] for each in desk.outputs()} == {1}
+
+
+async def test_a_create_call_that_is_refused_for_the_queue_is_made_again_with_the_same_upload(tmp_path):
+    class Full(ScriptedProvider):
+        tried = 0
+
+        async def create(self, **arguments):
+            self.tried += 1
+            if self.tried <= 3:
+                raise QuotaReached("Enqueued token limit reached. Limit: 50 enqueued tokens", limit=50)
+            return await super().create(**arguments)
+
+    provider = Full(known_limits=Limits(max_batch_requests=3, max_enqueued_tokens=10_000))
+    desk = Desk(tmp_path, provider)
+
+    await desk.drive()
+
+    status = await desk.status()
+    assert (status.state, status.succeeded) == (RunState.FINISHED, 6)
+    assert {each["_attempts"] for each in desk.outputs()} == {1}
+    assert set(provider.executed.values()) == {1}
+    assert provider.files_made == 2 * len(provider.batches), "an upload and an output for each, no more"
+    store = await desk.store()
+    learned = await store.batches.learned(provider.account, "gpt-4o-mini")
+    await store.close()
+    assert learned.limit == 50
 
 
 async def test_a_batch_larger_than_the_limit_that_the_provider_names_is_cut_anew(tmp_path):

@@ -5,6 +5,7 @@ import json
 from datetime import timedelta
 from typing import Literal
 
+import msgspec
 import pytest
 
 import nightmail
@@ -14,6 +15,7 @@ from nightmail.core.limits import Limits
 from nightmail.core.recovery import QUARANTINE
 from nightmail.core.request import Mode
 from nightmail.core.run import PauseReason, RunState, Wish
+from nightmail.core.usage import Usage
 from nightmail.errors import AuthenticationFailed, BillingBlocked, ProviderUnavailable, RateLimited, TaskError
 from nightmail.providers.base import BatchError
 from nightmail.stages import failures
@@ -267,6 +269,27 @@ async def test_the_failures_file_tells_everything_that_was_tried_page_by_page(tm
         assert {(each["input_tokens"], each["output_tokens"], each["cost_usd"]) for each in tried} == {
             (10, 5, "0.00000225")
         }
+
+
+async def test_answers_that_are_billed_but_in_no_file_are_paid_for_and_wasted(tmp_path):
+    def answer(custom_id, body, times):
+        return {} if seq_of(custom_id) == 3 and times == 1 else row(custom_id, body=completion("fine"))
+
+    class Bills(ScriptedProvider):
+        def _end(self, batch):
+            super()._end(batch)
+            usage = Usage(10 * len(batch.lines), 5 * len(batch.lines))
+            batch.remote = msgspec.structs.replace(batch.remote, usage=usage)
+
+    desk = Desk(tmp_path, Bills(answer))
+    await desk.drive()
+
+    status = await settle(desk)
+    each = 10 * 75_000 + 5 * 300_000
+    assert (status.succeeded, desk.provider.executed.total()) == (6, 7)
+    assert (status.input_tokens, status.output_tokens) == (70, 35)
+    assert (status.cost_pusd, status.wasted_pusd) == (7 * each, each)
+    assert {row["_cost_usd"] for row in desk.outputs()} == {each / 1e12}
 
 
 async def test_a_request_that_is_in_no_file_goes_again_and_costs_no_attempt(tmp_path):
