@@ -1,0 +1,153 @@
+"""Result files and batches as they should not be: every record comes back once all the same."""
+
+import json
+
+import msgspec
+import pytest
+
+from nightmail.core.batch import Phase
+from nightmail.core.run import PauseReason, RunState
+from nightmail.errors import NotFound, SourceError
+from nightmail.providers.base import BatchError
+from nightmail.testing.desk import Desk
+from nightmail.testing.provider import ScriptedProvider, completion, row
+from nightmail.worker import loop
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """Nobody else's wishes are looked for, so waiting costs no rounds."""
+    monkeypatch.setattr(loop, "LOOK_AROUND", 30.0)
+
+
+class Odd(ScriptedProvider):
+    """The first batch's output file is spoilt."""
+
+    spoil = None
+
+    def _end(self, batch):
+        super()._end(batch)
+        file_id = batch.remote.output_file_id
+        if len(self.batches) == 1 and file_id is not None:
+            self.uploads[file_id] = b"".join(self.spoil(self.uploads[file_id].splitlines(keepends=True)))
+
+
+def line(custom_id, **said):
+    return json.dumps(row(custom_id, **said)).encode() + b"\n"
+
+
+async def told_of(desk):
+    """What the events say about results, with the run's status."""
+    store = await desk.store()
+    events = await store.events.list((await store.runs.list())[0].run_no, limit=50)
+    await store.close()
+    told = [event.detail for event in events if event.name == "results_odd"]
+    return told[0] if told else {}
+
+
+async def all_once(desk, *, executed=6):
+    status = await desk.status()
+    assert (status.state, status.succeeded, status.records) == (RunState.FINISHED, 6, 6)
+    assert [each["id"] for each in desk.outputs()] == [f"r{n}" for n in range(6)]
+    assert {each["_attempts"] for each in desk.outputs()} == {1}
+    assert desk.provider.executed.total() == executed
+
+
+async def test_a_line_that_was_never_asked_for_is_told_and_changes_nothing(tmp_path):
+    desk = Desk(tmp_path, Odd())
+    desk.provider.spoil = lambda lines: [*lines, line("somebody-elses", body=completion("x"))]
+    await desk.drive()
+
+    await all_once(desk)
+    told = await told_of(desk)
+    assert (told["unknown_results"], told["unknown_result_count"]) == (["somebody-elses"], 1)
+
+
+async def test_a_second_line_counts_as_a_duplicate_and_an_answer_wins_over_an_error(tmp_path):
+    def spoil(lines):
+        first, second = json.loads(lines[0])["custom_id"], json.loads(lines[1])["custom_id"]
+        error = {"code": "server_error", "message": "no"}
+        return [line(first, error=error), *lines, line(second, body=completion("another"))]
+
+    desk = Desk(tmp_path, Odd())
+    desk.provider.spoil = spoil
+    await desk.drive()
+
+    await all_once(desk)
+    assert (await told_of(desk))["duplicate_results"] == 2
+    assert {each["output"] for each in desk.outputs()} == {"fine"}
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [b'{"custom_id": "hal\n', line(None, error={"code": "server_error", "message": "no"})],
+    ids=["not JSON", "without a name"],
+)
+async def test_a_line_that_names_no_request_is_found_by_subtraction_and_goes_again(tmp_path, instead):
+    desk = Desk(tmp_path, Odd())
+    desk.provider.spoil = lambda lines: [instead, *lines[1:]]
+    await desk.drive()
+
+    await all_once(desk, executed=7)
+    told = await told_of(desk)
+    assert told["missing"] == 1
+    assert told.get("unreadable_lines", 0) == (b"hal" in instead)
+
+
+async def test_a_failed_batch_with_files_is_judged_by_them(tmp_path):
+    class Fails(ScriptedProvider):
+        def _end(self, batch):
+            self.share_done = 0.5 if len(self.batches) == 1 else 1.0
+            super()._end(batch)
+            if len(self.batches) == 1:
+                batch.remote = msgspec.structs.replace(batch.remote, phase=Phase.FAILED, status="failed")
+
+    desk = Desk(tmp_path, Fails())
+    await desk.drive()
+
+    await all_once(desk)
+
+
+async def test_a_batch_that_the_provider_forgot_for_good_goes_again(tmp_path):
+    class Forgets(ScriptedProvider):
+        async def poll(self, provider_batch_id):
+            if provider_batch_id == "batch_1":
+                raise NotFound("no such batch", status=404)
+            return await super().poll(provider_batch_id)
+
+    desk = Desk(tmp_path, Forgets())
+    await desk.drive()
+
+    await all_once(desk)
+    assert len(desk.provider.batches) == 2
+
+
+async def test_a_batch_refused_for_billing_pauses_the_run_and_all_of_it_goes_again(tmp_path):
+    provider = ScriptedProvider(
+        ends=Phase.FAILED,
+        errors=(BatchError(code="billing_hard_limit_reached", message="the limit is reached"),),
+    )
+    desk = Desk(tmp_path, provider)
+    run = await desk.drive()
+    assert (run.state, run.pause_reason) == (RunState.PAUSED, PauseReason.BILLING)
+    assert "the limit is reached" in run.pause_message
+
+    provider.ends = Phase.COMPLETED
+    await desk.resume()
+    await desk.drive()
+    await all_once(desk)
+
+
+async def test_a_row_that_cannot_be_read_is_an_error_or_with_skip_bad_rows_a_failure(tmp_path):
+    for name, travel in (("strict", {}), ("lenient", {"skip_bad_rows": True})):
+        (tmp_path / name).mkdir()
+        desk = Desk(tmp_path / name, ScriptedProvider(), **travel)
+        desk.input.write_text(desk.input.read_text() + "{this is no record\n")
+        if not travel:
+            with pytest.raises(SourceError):
+                await desk.drive()
+            assert desk.provider.uploads == {}
+            continue
+        await desk.drive()
+        assert (await desk.status()).succeeded == 6
+        assert [each["reason"] for each in desk.failures()] == ["bad_row"]
