@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from tests.docs.pages import PAGES, ROOT
 
@@ -18,3 +19,15 @@ def test_every_test_that_a_page_names_is_there() -> None:
             if not text or (name and f"def {name}(" not in text):
                 lost.append(f"{page.name}: {path} {name}")
     assert lost == []
+
+
+def test_every_row_of_what_happens_when_names_the_test_that_shows_it() -> None:
+    page = ROOT / "docs" / "explanation" / "what-happens-when.md"
+    lines = page.read_text(encoding="utf-8").split("\n")
+    rows = [
+        line
+        for before, line in pairwise(lines)
+        if line.startswith("| ") and not line.startswith("| ---") and before.startswith("| ")
+    ]
+    assert len(rows) > 50
+    assert [row for row in rows if not NAMED.search(row.rstrip(" |").rpartition(" | ")[2])] == []

@@ -138,11 +138,14 @@ async def test_a_batch_refused_for_billing_pauses_the_run_and_all_of_it_goes_aga
     await all_once(desk)
 
 
-async def test_a_row_that_cannot_be_read_is_an_error_or_with_skip_bad_rows_a_failure(tmp_path):
+@pytest.mark.parametrize(
+    "bad", ["{this is no record", '{"id": "", "text": "x"}', '{"id": "r0", "text": "x"}', '{"text": "x"}']
+)
+async def test_a_row_that_cannot_be_read_is_an_error_or_with_skip_bad_rows_a_failure(tmp_path, bad):
     for name, travel in (("strict", {}), ("lenient", {"skip_bad_rows": True})):
         (tmp_path / name).mkdir()
         desk = Desk(tmp_path / name, ScriptedProvider(), **travel)
-        desk.input.write_text(desk.input.read_text() + "{this is no record\n")
+        desk.input.write_text(desk.input.read_text() + bad + "\n")
         if not travel:
             with pytest.raises(SourceError):
                 await desk.drive()
