@@ -130,8 +130,7 @@ def test_a_block_of_the_queue_does_not_last_longer_than_any_block():
 
 def test_synchronous_calls_do_not_stand_still():
     throttle = Throttle()
-    throttle.sent()
-    throttle.refused(START, 30.0)
+    throttle.refused(START, 30.0, window=throttle.sent())
 
     assert not throttle.admits(START + timedelta(seconds=1))
     assert throttle.admits(START - HOUR)

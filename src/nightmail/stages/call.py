@@ -137,8 +137,7 @@ class _Calls:
                 now = self._ports.now()
                 while self._todo and not self._stop.is_set() and self._throttle.admits(now):
                     member = self._todo.popleft()
-                    self._throttle.sent()
-                    task = asyncio.create_task(self._one(member))
+                    task = asyncio.create_task(self._one(member, self._throttle.sent()))
                     tasks.add(task)
                     task.add_done_callback(partial(self._over, tasks))
                 self._wake.clear()
@@ -178,9 +177,9 @@ class _Calls:
             return False
         return not (self._run.spec.mode is Mode.AUTO and self._without_flex >= FLEX_REFUSALS)
 
-    async def _one(self, member: Member) -> None:
+    async def _one(self, member: Member, window: int) -> None:
         try:
-            await self._call(member)
+            await self._call(member, window)
         except BaseException as error:
             if self._failure is None:
                 self._failure = error
@@ -189,7 +188,7 @@ class _Calls:
         tasks.discard(task)
         self._wake.set()
 
-    async def _call(self, member: Member) -> None:
+    async def _call(self, member: Member, window: int) -> None:
         ports, throttle = self._ports, self._throttle
         line = ports.spool.read(self._paths[member.file_no], member.offset, member.length)
         body = ports.provider.request_body(line)
@@ -204,7 +203,7 @@ class _Calls:
             self._todo.append(member)
             return
         except RateLimited as error:
-            throttle.refused(ports.now(), error.retry_after)
+            throttle.refused(ports.now(), error.retry_after, window=window)
             self._todo.append(member)
             return
         except ProviderUnavailable:
@@ -220,7 +219,7 @@ class _Calls:
             raise
         if reply.status in OBJECTIONS:
             self._without_flex += flex
-            throttle.refused(ports.now(), reply.rates.retry_after)
+            throttle.refused(ports.now(), reply.rates.retry_after, window=window)
             self._todo.append(member)
             return
         self._without_flex = 0
