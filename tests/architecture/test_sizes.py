@@ -8,8 +8,8 @@ SOURCE = Path(__file__).parents[2] / "src" / "nightmail"
 MOST_LINES = 300
 # Module: its own ceiling, and why it is not two modules.
 EXCUSED: dict[str, tuple[int, str]] = {
-    "stores/base.py": (310, "the whole port of stores, read by who writes one"),
-    "testing/conformance/stores.py": (360, "one life of a run, read in order by who writes a store"),
+    "stores/base.py": (315, "the whole port of stores, read by who writes one"),
+    "testing/conformance/stores.py": (395, "one life of a run, read in order by who writes a store"),
 }
 
 

@@ -117,7 +117,8 @@ def test_the_list_in_the_schema_is_the_enum(table: str, column: str) -> None:
     database = made()
     (sql,) = database.execute("SELECT sql FROM sqlite_master WHERE name = ?", (table,)).fetchone()
     database.close()
-    found = re.search(rf"^\s*{column}\s+TEXT[^,]*?CHECK\s*\({column} IN \(([^)]*)\)\)", sql, re.MULTILINE)
+    listed = rf"{column} IN \([^)]*\)|(?:{column} = '\w+'(?:\s+OR\s+)?)+"
+    found = re.search(rf"^\s*{column}\s+TEXT[^,]*?CHECK\s*\(({listed})\)", sql, re.MULTILINE)
     assert found
     assert set(re.findall(r"'(\w+)'", found[1])) == {str(value) for value in CHECKED[table, column]}
 

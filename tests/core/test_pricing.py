@@ -24,6 +24,7 @@ from nightmail.core.pricing import (
     parse_usd,
     price_of,
     sync_cost,
+    tariff,
 )
 from nightmail.core.request import Mode
 from nightmail.core.usage import Usage
@@ -59,6 +60,15 @@ def test_a_million_tokens_cost_the_published_price() -> None:
     assert cost_pusd(usage, mini, mode=Mode.FLEX) == usd("0.045")
     assert cost_pusd(usage, mini, mode=Mode.SYNC) == usd("0.09")
     assert sync_cost(usage, mini) == usd("0.09")
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+@pytest.mark.parametrize("model", ["gpt-4o-mini", "gpt-5", "gpt-5.4", "gpt-4.1"])
+@pytest.mark.parametrize(
+    "usage", [Usage(0, 0), Usage(10, 3), Usage(10, 3, 4), Usage(10, 3, 50), Usage(300_000, 9, 7, 2)]
+)
+def test_a_tariff_is_the_cost_with_the_rates_looked_up_once(mode: Mode, model: str, usage: Usage) -> None:
+    assert tariff(price(model), mode=mode)(usage) == cost_pusd(usage, price(model), mode=mode)
 
 
 def test_auto_is_estimated_as_the_dearer_of_what_it_may_become() -> None:

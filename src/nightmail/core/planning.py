@@ -23,7 +23,7 @@ MOST_OFF = 10.0
 BATCHES_PER_QUOTA = 16
 
 
-class Item(NamedTuple):
+class Item(msgspec.Struct, frozen=True, gc=False):
     """What planning must know of a request."""
 
     seq: int

@@ -4,7 +4,7 @@ beyond them."""
 from __future__ import annotations
 
 from nightmail.core.batch import Batch
-from nightmail.core.pricing import Price, billed_mode, cost_pusd
+from nightmail.core.pricing import Price, billed_mode, cost_pusd, tariff
 from nightmail.core.request import Mode
 from nightmail.core.usage import Usage
 from nightmail.stores.base import BatchSums
@@ -21,6 +21,9 @@ class Bill:
         self.wasted_pusd = self.cost_pusd
         self._price = price
         self._mode = batch.mode
+        self._cost = self._sync_cost = None
+        if price is not None:
+            self._cost, self._sync_cost = tariff(price, mode=batch.mode), tariff(price, mode=Mode.SYNC)
         self._tokens = [0, 0, 0, 0]
         # Calibration: our count of requests whose usage came back, and that usage.
         self._counted = 0
@@ -38,11 +41,13 @@ class Bill:
         if counted is not None and usage.input_tokens:
             self._counted += counted
             self._compared += usage.input_tokens
-        if self.cost_pusd is None or self.sync_cost_pusd is None or self._price is None:
+        if self.cost_pusd is None or self.sync_cost_pusd is None or self._cost is None:
             return None
-        cost = cost_pusd(usage, self._price, mode=billed_mode(self._mode, tier))
+        assert self._sync_cost is not None
+        sync_cost = self._sync_cost(usage)
+        cost = self._cost(usage) if billed_mode(self._mode, tier) is self._mode else sync_cost
         self.cost_pusd += cost
-        self.sync_cost_pusd += cost_pusd(usage, self._price, mode=Mode.SYNC)
+        self.sync_cost_pusd += sync_cost
         return cost
 
     def waste(self, cost: int | None) -> None:

@@ -15,10 +15,10 @@ from nightmail.core.failure import Reason
 from nightmail.core.ids import RunId, custom_id
 from nightmail.core.limits import Limits
 from nightmail.core.request import Endpoint
-from nightmail.core.run import KeyKind
 from nightmail.errors import Rejected, TaskError
 from nightmail.providers.base import Provider
 from nightmail.sources.base import BadRow, Record
+from nightmail.stages.keying import Keying
 from nightmail.stores.base import FailedRow, Key
 from nightmail.tasks.prepared import Draft, PreparedTask
 from nightmail.tasks.template import Template
@@ -27,62 +27,48 @@ from nightmail.tokens.base import Counter
 # Room left for the answer where the task names no cap; a request that leaves less is oversize.
 ANSWER_ROOM = 256
 MAX_TRUNCATIONS = 8
+# A number that no record has, by which the places of number and text are found in a template's line.
+MARK = 10**18
 
 
-class BuiltRow(msgspec.Struct, frozen=True, gc=False):
-    """A request, before its model has a group number."""
+class BuiltRows(msgspec.Struct, kw_only=True):
+    """Requests before their models have group numbers: a column each, all of one length."""
 
-    seq: int
-    key: Key
-    model: str
-    tokens: int
-    inputs: int
-    offset: int
-    length: int
+    seqs: list[int] = []
+    keys: list[Key] = []
+    models: list[str] = []
+    tokens: list[int] = []
+    inputs: list[int] = []
+    lengths: list[int] = []
 
 
 class Built(NamedTuple):
-    """What became of a piece: the request lines joined, and one row per record."""
+    """What became of a piece: the request lines, what is known of each, and the records without one."""
 
     lines: list[bytes]
-    rows: list[BuiltRow]
+    rows: BuiltRows
     failed: list[FailedRow]
 
 
-class Fixed(NamedTuple):
-    """What every request of a template shares: the tokens around its text, and its output cap."""
+class Made(NamedTuple):
+    """One request line."""
 
-    template: Template
+    line: bytes
     tokens: int
-    cap: int | None
+    inputs: int
 
 
-class Keying(NamedTuple):
-    """How records are named: by a field, or by their number in the source."""
+class Frame(NamedTuple):
+    """What every request of a template shares. A line is `head`, the record's number, `middle`, the text
+    as a JSON string, `tail`; its tokens are `tokens` and those of the text, at most `room` in all."""
 
-    kind: KeyKind
-    name: str
-
-    def key(self, record: Record, seq: int) -> Key:
-        """The record's key; `ValueError` says what is wrong with it."""
-        if self.kind is KeyKind.ROW:
-            return seq
-        try:
-            key = record[self.name]
-        except KeyError:
-            raise ValueError(f"there is no {self.name!r} in this record (it has {_some(record)})") from None
-        if self.kind is KeyKind.TEXT:
-            if isinstance(key, str):
-                if key.strip():
-                    return key
-                raise ValueError(f"{self.name!r} is empty")
-        elif isinstance(key, int) and not isinstance(key, bool):
-            return key
-        if key is None:
-            raise ValueError(f"{self.name!r} is empty")
-        raise ValueError(
-            f"{self.name!r} is {key!r}, but this run's keys are {self.kind.value}s (as in its first record)"
-        )
+    head: bytes
+    middle: bytes
+    tail: bytes
+    tokens: int
+    room: float
+    max_bytes: int
+    count: Callable[[str], int]
 
 
 class Workshop:
@@ -97,15 +83,14 @@ class Workshop:
         self._run_id = run_id
         self._counters: dict[str, Counter] = {}
         self._limits: dict[str, Limits] = {}
-        self._fixed: dict[int, Fixed] = {}
+        self._frames: dict[str, Frame | None] = {}
 
     def build(self, rows: Sequence[Record | BadRow], *, first_seq: int, keying: Keying) -> Built:
         """Requests for `rows`, numbered from `first_seq`. Bad rows and records of which no request can
         be made become failures; nothing is raised for a single record."""
         lines: list[bytes] = []
-        built: list[BuiltRow] = []
+        built = BuiltRows()
         failed: list[FailedRow] = []
-        offset = 0
         for seq, row in enumerate(rows, first_seq):
             if isinstance(row, BadRow):
                 failed.append(FailedRow(seq, seq, Reason.BAD_ROW, f"line {row.row}: {row.message}"))
@@ -123,19 +108,18 @@ class Workshop:
             except Exception as error:  # the user's code may raise anything
                 failed.append(FailedRow(seq, key, Reason.BUILD, f"build raised {described(error)}"))
                 continue
-            fitted = self._fit(draft)
-            if isinstance(fitted, str):
-                failed.append(FailedRow(seq, key, Reason.OVERSIZE, f"record {key!r} {fitted}"))
+            made = self._framed(draft, seq) or self._whole(draft, seq)
+            if isinstance(made, str):
+                failed.append(FailedRow(seq, key, Reason.OVERSIZE, f"record {key!r} {made}"))
                 continue
-            body, tokens, inputs = fitted
-            line = self._provider.request_line(custom_id(self._run_id, seq), self._task.endpoint, body)
-            if len(line) > self.limits(draft.model).max_batch_bytes:
-                message = f"record {key!r} makes a request of {len(line):,} bytes; a whole batch takes less"
-                failed.append(FailedRow(seq, key, Reason.OVERSIZE, message))
-                continue
+            line, tokens, inputs = made
             lines.append(line)
-            built.append(BuiltRow(seq, key, draft.model, tokens, inputs, offset, len(line)))
-            offset += len(line)
+            built.seqs.append(seq)
+            built.keys.append(key)
+            built.models.append(draft.model)
+            built.tokens.append(tokens)
+            built.inputs.append(inputs)
+            built.lengths.append(len(line))
         return Built(lines, built, failed)
 
     def limits(self, model: str) -> Limits:
@@ -148,79 +132,81 @@ class Workshop:
             self._counters[model] = self._counter(model)
         return self._counters[model]
 
-    def count(self, draft: Draft) -> tuple[int, int]:
-        """Input tokens of a draft, and how many inputs it counts for."""
-        counter = self.counter(draft.model)
-        if draft.template is None or draft.text is None:
-            body = msgspec.json.decode(draft.body)
-            return counter.body(self._task.endpoint, body), counter.inputs(self._task.endpoint, body)
-        return self._shared(draft.template, draft).tokens + counter.text(draft.text), 1
+    def _framed(self, draft: Draft, seq: int) -> Made | None:
+        """The line by the frame of the draft's template; None if it has none, or does not fit."""
+        if draft.text is None or draft.template is None:
+            return None
+        if draft.model in self._frames:
+            frame = self._frames[draft.model]
+        else:
+            frame = self._frames[draft.model] = self._frame(draft.model, draft.template)
+        if frame is None:
+            return None
+        tokens = frame.tokens + frame.count(draft.text)
+        line = b"%b%d%b%b%b" % (frame.head, seq, frame.middle, draft.escaped, frame.tail)
+        return Made(line, tokens, 1) if tokens <= frame.room and len(line) <= frame.max_bytes else None
 
-    def _shared(self, template: Template, draft: Draft) -> Fixed:
-        known = self._fixed.get(id(template))
-        if known is None:
-            tokens = self.counter(draft.model).body(self._task.endpoint, template.body_without_text)
-            # The template is kept beside what is known of it, so that its id stays its own.
-            known = self._fixed[id(template)] = Fixed(template, tokens, self._task.capped(draft.body))
-        return known
+    def _frame(self, model: str, template: Template) -> Frame | None:
+        """A provider's line holds a request's name and its body as they are: where, a marked one shows."""
+        name = custom_id(self._run_id, MARK).encode()
+        body = template.prefix + b'"%b"' % name + template.suffix
+        line = self._provider.request_line(name.decode(), self._task.endpoint, body)
+        parts = line.split(name)
+        if len(parts) != 3:
+            return None
+        head, middle, tail = parts
+        counter = self.counter(model)
+        cap = self._task.capped(template.prefix + b'""' + template.suffix)
+        return Frame(
+            head=head + name.removesuffix(b"%d" % MARK),
+            middle=middle.removesuffix(b'"'),
+            tail=tail.removeprefix(b'"'),
+            tokens=counter.body(self._task.endpoint, template.body_without_text),
+            room=self._room(model, 1, cap),
+            max_bytes=self.limits(model).max_batch_bytes,
+            count=counter.text,
+        )
 
-    def _cap(self, draft: Draft) -> int | None:
-        if draft.template is None:
-            return self._task.capped(draft.body)
-        return self._shared(draft.template, draft).cap
-
-    def _fit(self, draft: Draft) -> tuple[bytes, int, int] | str:
-        """The body to send with its counts, or what is wrong with its size."""
-        tokens, inputs = self.count(draft)
-        window = self.limits(draft.model).context_window
+    def _room(self, model: str, inputs: int, cap: int | None) -> float:
+        """How many input tokens a request may have."""
+        window = self.limits(model).context_window
         if window is None:
-            return draft.body, tokens, inputs
+            return float("inf")
         if self._task.endpoint in (Endpoint.EMBEDDINGS, Endpoint.MODERATIONS):
             # The window is per input there, and the provider says which one is too long.
-            room = window * max(1, inputs)
-        else:
-            room = window - min(self._cap(draft) or ANSWER_ROOM, window // 2)
-        if tokens <= room:
-            return draft.body, tokens, inputs
-        if self._task.task.on_oversize == "truncate":
-            body = draft.body
+            return window * max(1, inputs)
+        return window - min(cap or ANSWER_ROOM, window // 2)
+
+    def _whole(self, draft: Draft, seq: int) -> Made | str:
+        """The line of any body, shortened if it must be and may be; or what is wrong with its size."""
+        model, body = draft.model, draft.body
+        tokens, inputs = self._count(model, body)
+        room = self._room(model, inputs, self._task.capped(body))
+        if tokens > room and self._task.task.on_oversize == "truncate":
             for _ in range(MAX_TRUNCATIONS):
-                shorter = self._task.truncate(body, tokens - room)
+                shorter = self._task.truncate(body, int(tokens - room))
                 if shorter is None:
                     break
                 body = shorter
-                tokens, inputs = self.count(Draft(draft.model, body, None, None))
+                tokens, inputs = self._count(model, body)
                 if tokens <= room:
-                    return body, tokens, inputs
-        return (
-            f"needs {tokens:,} tokens; {draft.model} takes {window:,}, the answer included. "
-            'Set Task.on_oversize = "fail" | "truncate", or build a shorter request.'
-        )
+                    break
+        if tokens > room:
+            return (
+                f"needs {tokens:,} tokens; {model} takes {self.limits(model).context_window:,}, the answer "
+                'included. Set Task.on_oversize = "fail" | "truncate", or build a shorter request.'
+            )
+        line = self._provider.request_line(custom_id(self._run_id, seq), self._task.endpoint, body)
+        if len(line) > self.limits(model).max_batch_bytes:
+            return f"makes a request of {len(line):,} bytes; a whole batch takes less"
+        return Made(line, tokens, inputs)
 
-
-def keying_for(record: Record, wanted: str | None) -> Keying:
-    """How this source's records are named, judged by its first record: `wanted`, else `id` if there is
-    one, else the row number. Raises `ValueError` with what is wrong."""
-    name = wanted or ("id" if "id" in record else None)
-    if name is None:
-        return Keying(KeyKind.ROW, "row")
-    if name not in record:
-        raise ValueError(f"there is no field {name!r} to be the key; the first record has {_some(record)}")
-    value = record[name]
-    if isinstance(value, int) and not isinstance(value, bool):
-        return Keying(KeyKind.INTEGER, name)
-    if isinstance(value, str):
-        return Keying(KeyKind.TEXT, name)
-    raise ValueError(
-        f"the key {name!r} must be a text or a whole number, but is {value!r} in the first record"
-    )
+    def _count(self, model: str, body: bytes) -> tuple[int, int]:
+        """Input tokens of a body, and how many inputs it counts for."""
+        counter, value = self.counter(model), msgspec.json.decode(body)
+        return counter.body(self._task.endpoint, value), counter.inputs(self._task.endpoint, value)
 
 
 def described(error: BaseException) -> str:
     """An exception of the user's code in one line."""
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
-def _some(record: Record) -> str:
-    names = ", ".join(map(str, list(record)[:12]))
-    return names if len(record) <= 12 else f"{names}, ..."

@@ -12,7 +12,7 @@ from nightmail.errors import RequestRefused, Unsupported
 from nightmail.stages.ports import Ports
 from nightmail.stages.refused import NOTHING_USED
 from nightmail.stages.tidy import tidy
-from nightmail.stores.base import Setback
+from nightmail.stores.base import Setback, Successes
 
 
 async def cancel(ports: Ports, run: Run) -> None:
@@ -40,7 +40,7 @@ async def _give_up(ports: Ports, run: Run, batch: Batch) -> None:
     given_up = await ports.store.requests.record_outcomes(
         ports.lease,
         batch,
-        successes=[],
+        successes=Successes(),
         setbacks=[
             Setback(
                 seq=member.seq,

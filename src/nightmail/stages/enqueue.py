@@ -17,9 +17,10 @@ from nightmail.core.lifecycle import RunEvent
 from nightmail.core.run import KeyKind, Run
 from nightmail.errors import ConfigError, SourceError, TaskError
 from nightmail.sources.base import BadRow, Piece, Position, Record, Source
-from nightmail.stages.build import Built, BuiltRow, Keying, Workshop, keying_for
+from nightmail.stages.build import Built, Workshop
+from nightmail.stages.keying import Keying, keying_for
 from nightmail.stages.ports import Ports
-from nightmail.stores.base import FailedRow, Group, ReadyRow, Shard
+from nightmail.stores.base import FailedRow, Group, ReadyRows, Shard
 
 # `build` failing on every one of so many first records is a mistake in the task, not in the data.
 PROBE = 20
@@ -85,7 +86,8 @@ async def _write(
     groups: dict[str, Group],
 ) -> Shard:
     """The piece's files in the spool, and the shard that says so."""
-    for model in {row.model for row in built.rows} - groups.keys():
+    rows = built.rows
+    for model in set(rows.models) - groups.keys():
         groups[model] = await ports.store.requests.record_group(
             ports.lease, model=model, endpoint=ports.task.endpoint
         )
@@ -105,13 +107,16 @@ async def _write(
         file_path=file_path,
         file_bytes=size,
         piece_path=piece_path,
-        ready=[_ready(row, groups[row.model]) for row in built.rows],
+        ready=ReadyRows(
+            seqs=rows.seqs,
+            keys=rows.keys,
+            group_nos=[groups[model].group_no for model in rows.models],
+            tokens=rows.tokens,
+            inputs=rows.inputs,
+            lengths=rows.lengths,
+        ),
         failed=built.failed,
     )
-
-
-def _ready(row: BuiltRow, group: Group) -> ReadyRow:
-    return ReadyRow(row.seq, row.key, group.group_no, row.tokens, row.inputs, row.offset, row.length)
 
 
 def _keying(piece: Piece, first: Record, run: Run, ports: Ports) -> Keying:
@@ -150,7 +155,7 @@ def _refuse_keys(ports: Ports, piece: Piece, built: Built, first_seq: int) -> No
 def _refuse_task(ports: Ports, built: Built) -> None:
     """A task that can make a request of none of the first records is wrong itself."""
     mine = [row for row in built.failed if row.reason is Reason.BUILD]
-    if mine and not any(row.seq <= mine[0].seq + PROBE for row in built.rows):
+    if mine and not any(seq <= mine[0].seq + PROBE for seq in built.rows.seqs):
         raise TaskError(
             f"{ports.task.name}: no request could be made of any of the first {min(PROBE, len(mine))} "
             f"records: {mine[0].message}. Nothing was sent."

@@ -21,7 +21,8 @@ from nightmail.core.usage import Usage
 from nightmail.errors import SourceError
 from nightmail.providers.base import Provider
 from nightmail.sources.base import Position, Source
-from nightmail.stages.build import Keying, Workshop, keying_for
+from nightmail.stages.build import Workshop
+from nightmail.stages.keying import Keying, keying_for
 from nightmail.stages.money import expected_answer
 from nightmail.stages.plan import limits_for
 from nightmail.tasks.prepared import PreparedTask
@@ -106,12 +107,14 @@ def estimate(
                 raise SourceError(f"{piece.path}:{piece.row}: {error}") from None
         built = workshop.build(rows, first_seq=records + 1, keying=keying or Keying(KeyKind.ROW, "row"))
         records += len(rows)
-        for row in built.rows:
-            items.setdefault(row.model, []).append(Item(row.seq, row.tokens, row.length, row.inputs))
-            if row.key in keys and len(warnings) < WARNED:
-                warnings.append(f"the key {row.key!r} is there more than once: `run` will refuse it")
+        made = built.rows
+        columns = (made.seqs, made.keys, made.models, made.tokens, made.lengths, made.inputs)
+        for seq, key, model, tokens, length, inputs in zip(*columns, strict=True):
+            items.setdefault(model, []).append(Item(seq, tokens, length, inputs))
+            if key in keys and len(warnings) < WARNED:
+                warnings.append(f"the key {key!r} is there more than once: `run` will refuse it")
             if len(keys) < KEYS_KEPT:
-                keys.add(row.key)
+                keys.add(key)
         for failed in built.failed:
             unbuilt[failed.reason] += 1
             if len(warnings) < WARNED:

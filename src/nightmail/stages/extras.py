@@ -26,7 +26,7 @@ from nightmail.providers.base import RemoteBatch
 from nightmail.stages.bill import Bill
 from nightmail.stages.ports import Access, tell
 from nightmail.stages.validate import RESULT_KINDS, results_name
-from nightmail.stores.base import BatchSums
+from nightmail.stores.base import BatchSums, Successes
 from nightmail.telemetry import EventName
 
 
@@ -85,7 +85,7 @@ async def book(access: Access, extra: Batch) -> Batch:
     settled = await access.store.requests.record_outcomes(
         access.lease,
         extra,
-        successes=[],
+        successes=Successes(),
         setbacks=[],
         sums=sums,
         event=BatchEvent.SETTLED,

@@ -66,15 +66,11 @@ class PartWriter:
         self._schema = schema
         self._loose = LOOSE in schema.names
         self._fields = schema.names[2 : -len(META)]
-        self._rows: list[tuple[Any, ...]] = []
+        self._rows: list[tuple[int, int | str, dict[str, Any], tuple[Any, ...]]] = []
 
     def add(self, seq: int, key: int | str, columns: dict[str, Any], meta: tuple[Any, ...]) -> None:
         """One accepted output. `columns` are its fields, `meta` the values of `META`."""
-        if self._loose:
-            values: list[Any] = [msgspec.json.encode(columns).decode()]
-        else:
-            values = [columns.get(name) for name in self._fields]
-        self._rows.append((seq, key, *values, *meta))
+        self._rows.append((seq, key, columns, meta))
         if len(self._rows) >= ROWS_AT_ONCE:
             self.flush()
 
@@ -82,7 +78,12 @@ class PartWriter:
         import pyarrow as pa
 
         if self._rows:
-            columns = zip(zip(*self._rows, strict=True), self._schema, strict=True)
+            seqs, keys, outputs, metas = zip(*self._rows, strict=True)
+            if self._loose:
+                values = [[msgspec.json.encode(output).decode() for output in outputs]]
+            else:
+                values = [[output.get(name) for output in outputs] for name in self._fields]
+            columns = zip((seqs, keys, *values, *zip(*metas, strict=True)), self._schema, strict=True)
             arrays = [pa.array(values, type=field.type) for values, field in columns]
             self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
             self._rows = []

@@ -18,8 +18,9 @@ from nightmail.stages.money import affordable
 from nightmail.stages.ports import Ports
 from nightmail.stores.base import NewBatch, Ready
 
-# So many requests are looked at in one go; a multiple of the largest batch.
-AT_ONCE = 100_000
+# So many requests are looked at in one go: one more than a multiple of the largest batch, since the last
+# batch is left out if more may follow.
+AT_ONCE = 100_001
 # Requests that are asked again wait for company until so many are there or nothing else is in flight:
 # a batch of its own for each would use up the batches that may be created in an hour.
 COMPANY = 1_000

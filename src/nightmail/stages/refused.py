@@ -10,7 +10,7 @@ from nightmail.core.retry import AfterFailure, after_batch_failure
 from nightmail.core.run import PauseReason, Run, Wish
 from nightmail.stages.pause import pause
 from nightmail.stages.ports import Ports
-from nightmail.stores.base import BatchSums, Group, Member, NewBatch, Setback
+from nightmail.stores.base import BatchSums, Group, Member, NewBatch, Setback, Successes
 from nightmail.telemetry import EventName
 
 NOTHING_USED = BatchSums(
@@ -38,7 +38,7 @@ async def settle_refused(ports: Ports, run: Run, batch: Batch, event: BatchEvent
     settled = await ports.store.requests.record_outcomes(
         ports.lease,
         batch,
-        successes=[],
+        successes=Successes(),
         setbacks=setbacks,
         sums=NOTHING_USED,
         event=event,

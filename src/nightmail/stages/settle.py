@@ -67,18 +67,13 @@ async def settle(ports: Ports, run: Run, batch: Batch) -> Batch:
         msgspec.structs.replace(_setback(ports, run, problem, decision), line=lines.get(problem.member.seq))
         for problem, decision in zip(verdicts.problems, decided, strict=True)
     ]
-    silent = sum(problem.answer is None for problem in verdicts.problems)
-    booked = [
-        (extra, bill.sums(succeeded=0, silent=extra.requests - bill.answers))
-        for extra in extras
-        for bill in [verdicts.bills[extra.batch_no]]
-    ]
+    booked = [(extra, verdicts.sums[extra.batch_no]) for extra in extras]
     settled = await ports.store.requests.record_outcomes(
         ports.lease,
         batch,
         successes=verdicts.successes,
         setbacks=setbacks,
-        sums=verdicts.bills[batch.batch_no].sums(succeeded=len(verdicts.successes), silent=silent),
+        sums=verdicts.sums[batch.batch_no],
         event=BatchEvent.SETTLED,
         now=ports.now(),
         extras=booked,

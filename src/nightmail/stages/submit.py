@@ -81,9 +81,11 @@ async def _upload(ports: Ports, run: Run, batch: Batch) -> Batch:
     # `nightmail doctor` knows by this name what an upload that was never recorded belongs to.
     filename = upload_name(batch.batch_id, mark_of(run.run_id, run.created_at))
     name = input_name(ports.run_id, batch)
-    members = await ports.store.requests.members(batch)
     paths = await ports.store.requests.file_paths(batch.run_no)
-    ranges = [(paths[each.file_no], each.offset, each.length) for each in members]
+    ranges = [
+        (paths[file_no], offset, length)
+        for file_no, offset, length in await ports.store.requests.ranges(batch)
+    ]
     size = await asyncio.to_thread(ports.spool.gather, ranges, name)
     try:
         remote = await ports.provider.upload(ports.spool.path(name), filename=filename)

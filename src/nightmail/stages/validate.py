@@ -27,7 +27,7 @@ from nightmail.stages.bill import Bill
 from nightmail.stages.build import described
 from nightmail.stages.parts import PartWriter
 from nightmail.stages.records import Records
-from nightmail.stores.base import Address, Member, Success
+from nightmail.stores.base import Address, BatchSums, Member, Successes
 from nightmail.tasks.prepared import PreparedTask
 
 RESULT_KINDS = ("output", "errors")
@@ -54,15 +54,15 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 class Verdicts(msgspec.Struct, kw_only=True):
     """What the files of one batch and its extras hold. `successes` and `problems` together name each
-    member once, `bills` has the bill of each of these batches by its number."""
+    member once, `sums` has what each of these batches used and cost, by its number."""
 
-    successes: list[Success] = []
+    successes: Successes
     problems: list[Problem] = []
     unknown: list[str] = []  # names that this batch never sent
     duplicates: int = 0
     unreadable: int = 0
     callback_errors: list[str] = []
-    bills: dict[int, Bill] = {}
+    sums: dict[int, BatchSums] = {}
 
 
 class ResultFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,16 +104,18 @@ class Judge:
         self._bill = bills[batch.batch_no]
         # Requests of which an answer is on the bill of a batch that holds others' requests too.
         self._billed: dict[int, set[int]] = {number: set() for number in bills}
-        self._verdicts = Verdicts(successes=[], problems=[], unknown=[], callback_errors=[], bills=bills)
+        self._bills = bills
+        self._extras = extras
+        self._verdicts = Verdicts(successes=Successes())
 
     def judge(self, files: Sequence[ResultFile]) -> Verdicts:
         """Read every line of `files`, those of extras last, then find out what is in none of them."""
         found = self._verdicts
         for file in files:
-            self._bill = found.bills[file.batch_no]
+            self._bill = self._bills[file.batch_no]
             read = self._line if file.batch_no == self._batch.batch_no else self._extra_line
             for offset, line in self._spool.lines(file.name):
-                read(line, Address(file.file_no, offset, len(line)))
+                read(line, file.file_no, offset)
         absent = _absent_outcome(self._batch.phase)
         for seq, member in self._members.items():
             if seq in self._succeeded:
@@ -122,6 +124,12 @@ class Judge:
                 self._problems.get(seq)
                 or Problem(member=member, outcome=absent, message=_absent_message(absent, self._batch))
             )
+        silent = sum(problem.answer is None for problem in found.problems)
+        own = self._bills[self._batch.batch_no]
+        found.sums[self._batch.batch_no] = own.sums(succeeded=len(found.successes.seqs), silent=silent)
+        for extra in self._extras:
+            bill = self._bills[extra.batch_no]
+            found.sums[extra.batch_no] = bill.sums(succeeded=0, silent=extra.requests - bill.answers)
         return found
 
     def _read(self, line: bytes) -> tuple[int, Result] | None:
@@ -140,7 +148,7 @@ class Judge:
             return None
         return seq, result
 
-    def _extra_line(self, line: bytes, address: Address) -> None:
+    def _extra_line(self, line: bytes, file_no: int, offset: int) -> None:
         read = self._read(line)
         if read is None or (response := read[1].response) is None:
             return
@@ -152,7 +160,7 @@ class Judge:
             self._bill.waste(self._bill.add(response.usage))
             return
         self._problems.pop(seq, None)
-        self._response(member, response, address)
+        self._response(member, response, file_no, offset, len(line))
 
     def _is_billed(self, seq: int) -> bool:
         """Has an answer to this request been billed in the batch that is being read? From now on it has."""
@@ -163,7 +171,7 @@ class Judge:
         billed.add(seq)
         return False
 
-    def _line(self, line: bytes, address: Address) -> None:
+    def _line(self, line: bytes, file_no: int, offset: int) -> None:
         read = self._read(line)
         if read is None:
             return
@@ -189,14 +197,15 @@ class Judge:
                 message=_provider_message(result),
                 status=result.status,
                 code=result.code,
-                answer=address,
+                answer=Address(file_no, offset, len(line)),
             )
             return
-        if self._problems.pop(member.seq, None):
+        if before is not None:
+            del self._problems[member.seq]
             self._verdicts.duplicates += 1
-        self._response(member, response, address)
+        self._response(member, response, file_no, offset, len(line))
 
-    def _response(self, member: Member, response: Response, address: Address) -> None:
+    def _response(self, member: Member, response: Response, file_no: int, offset: int, length: int) -> None:
         usage = response.usage
         cost = self._bill.add(usage, member.tokens, tier=response.tier)
         judged = self._task.judge(response)
@@ -213,18 +222,24 @@ class Judge:
                 rejection=rejection,
                 finish=response.finish,
                 message=(message or rejection.value)[:MAX_MESSAGE],
-                answer=address,
+                answer=Address(file_no, offset, length),
                 text=response.text or response.refusal,
                 complaint=complaint,
                 usage=usage,
                 cost_pusd=cost,
             )
             return
-        self._accept(member, response, output, cost, address)
+        answers = self._verdicts.successes
+        answers.seqs.append(member.seq)
+        answers.file_nos.append(file_no)
+        answers.offsets.append(offset)
+        answers.lengths.append(length)
+        answers.input_tokens.append(usage.input_tokens)
+        answers.output_tokens.append(usage.output_tokens)
+        answers.costs_pusd.append(cost)
+        self._accept(member, response, output, cost)
 
-    def _accept(
-        self, member: Member, response: Response, output: Any, cost: int | None, address: Address
-    ) -> None:
+    def _accept(self, member: Member, response: Response, output: Any, cost: int | None) -> None:
         usage = response.usage
         spent = None if cost is None or member.spent_pusd is None else cost + member.spent_pusd
         meta = (
@@ -236,9 +251,6 @@ class Judge:
         )
         self._part.add(member.seq, member.key, self._task.columns(output), meta)
         self._succeeded.add(member.seq)
-        self._verdicts.successes.append(
-            Success(member.seq, *address, usage.input_tokens, usage.output_tokens, cost)
-        )
         if self._task.calls_on_output and self._records is not None:
             try:
                 self._task.task.on_output(self._records.read(member.seq), output)

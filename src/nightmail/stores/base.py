@@ -33,13 +33,13 @@ from nightmail.stores.nouns import (
     NewBatch,
     NewLine,
     Ready,
-    ReadyRow,
+    ReadyRows,
     RequestRow,
     Setback,
     Shard,
     Spending,
     StoredShard,
-    Success,
+    Successes,
     Tally,
     Tenure,
 )
@@ -61,7 +61,7 @@ __all__ = [
     "NewBatch",
     "NewLine",
     "Ready",
-    "ReadyRow",
+    "ReadyRows",
     "RequestRow",
     "Requests",
     "Runs",
@@ -70,7 +70,7 @@ __all__ = [
     "Spending",
     "Store",
     "StoredShard",
-    "Success",
+    "Successes",
     "Tally",
     "Tenure",
 ]
@@ -182,12 +182,16 @@ class Requests(Protocol):
         """The requests of a batch, by ascending number."""
         ...
 
+    async def ranges(self, batch: Batch) -> list[Address]:
+        """Where the lines of a batch's requests are, in that order; some or all neighbours are joined."""
+        ...
+
     async def record_outcomes(
         self,
         lease: Lease,
         batch: Batch,
         *,
-        successes: Sequence[Success],
+        successes: Successes,
         setbacks: Sequence[Setback],
         sums: BatchSums,
         event: BatchEvent,

@@ -1,7 +1,7 @@
 """What a store takes and gives: plain values, no behaviour; re-exported by `base`, which is the import.
 
-Those of which a batch has tens of thousands are structs outside the garbage collector's care: each costs a
-third of a named tuple's time to make, and no collection ever walks them.
+What a batch has tens of thousands of is a column of plain values, or a struct outside the garbage collector's
+care: such a struct costs a third of a named tuple's time to make, and no collection ever walks it.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ class Address(NamedTuple):
     length: int
 
 
-class ReadyRow(msgspec.Struct, frozen=True, gc=False):
-    """A request as it enters: made from a record, not in a batch yet."""
+class ReadyRows(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests as they enter, not in a batch yet: a column each, all of one length, ascending numbers.
+    Their lines follow one another in the shard's file, in this order."""
 
-    seq: int
-    key: Key
-    group_no: int
-    tokens: int
-    inputs: int
-    offset: int
-    length: int
+    seqs: list[int] = []
+    keys: list[Key] = []
+    group_nos: list[int] = []
+    tokens: list[int] = []
+    inputs: list[int] = []
+    lengths: list[int] = []
 
 
 class FailedRow(NamedTuple):
@@ -82,7 +82,7 @@ class Shard(msgspec.Struct, frozen=True, kw_only=True):
     file_path: str
     file_bytes: int
     piece_path: str | None
-    ready: list[ReadyRow]
+    ready: ReadyRows
     failed: list[FailedRow]
 
 
@@ -140,16 +140,16 @@ class Member(msgspec.Struct, frozen=True, gc=False):
     spent_pusd: int | None
 
 
-class Success(msgspec.Struct, frozen=True, gc=False):
-    """An accepted answer: where its result line is and what it cost."""
+class Successes(msgspec.Struct, frozen=True, kw_only=True):
+    """Accepted answers: where their result lines are and what they cost; a column each, all of one length."""
 
-    seq: int
-    file_no: int
-    offset: int
-    length: int
-    input_tokens: int
-    output_tokens: int
-    cost_pusd: int | None
+    seqs: list[int] = []
+    file_nos: list[int] = []
+    offsets: list[int] = []
+    lengths: list[int] = []
+    input_tokens: list[int] = []
+    output_tokens: list[int] = []
+    costs_pusd: list[int | None] = []
 
 
 class NewLine(NamedTuple):

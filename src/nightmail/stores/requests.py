@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import accumulate, repeat
 
 from nightmail.core.batch import Batch
 from nightmail.core.failure import Reason
 from nightmail.core.ids import BatchId
 from nightmail.core.lifecycle import BatchEvent, RequestEvent, RunEvent, move_request
-from nightmail.core.planning import Item
 from nightmail.core.request import Endpoint, RequestState
-from nightmail.core.retry import LONGEST_DELAY
 from nightmail.errors import IllegalMove
 from nightmail.stores.base import (
+    Address,
     Attempt,
     BatchSums,
     FailedRow,
@@ -29,11 +29,12 @@ from nightmail.stores.base import (
     Setback,
     Shard,
     StoredShard,
-    Success,
+    Successes,
     Tally,
 )
 from nightmail.stores.batches import insert_batches
-from nightmail.stores.database import Database, Transaction, at, moment
+from nightmail.stores.batching import read_ranges, read_ready
+from nightmail.stores.database import Database, Transaction, moment
 from nightmail.stores.outcomes import record_unsent, settle, settle_extras
 from nightmail.stores.rows import address_of, attempt_of, failure_of
 from nightmail.stores.runs import move
@@ -63,7 +64,7 @@ class SqliteRequests:
         return [Group(row["group_no"], row["model"], Endpoint(row["endpoint"])) for row in rows]
 
     async def record_shard(self, lease: Lease, shard: Shard, *, now: datetime) -> None:
-        run_no = lease.run_no
+        run_no, ready = lease.run_no, shard.ready
 
         def work(tx: Transaction) -> None:
             tx.fence(lease)
@@ -80,15 +81,14 @@ class SqliteRequests:
             )
             tx.many(
                 "insert_ready",
-                (
-                    (run_no, row.seq, row.key, row.group_no, row.tokens, row.inputs, file_no,
-                     row.offset, row.length)
-                    for row in shard.ready
+                zip(
+                    repeat(run_no), ready.seqs, ready.keys, ready.group_nos, ready.tokens, ready.inputs,
+                    repeat(file_no), accumulate(ready.lengths, initial=0), ready.lengths, strict=False,
                 ),
             )  # fmt: skip
             tx.many("insert_failed", ((run_no, row.seq, row.key, row.reason) for row in shard.failed))
             record_unsent(tx, run_no, shard.failed, now)
-            add_tally(tx, run_no, "state", RequestState.READY, len(shard.ready))
+            add_tally(tx, run_no, "state", RequestState.READY, len(ready.seqs))
             add_tally(tx, run_no, "state", RequestState.FAILED, len(shard.failed))
             tx.run("advance_run", run_no=run_no, position=shard.position, records=shard.record_count)
 
@@ -114,25 +114,7 @@ class SqliteRequests:
         await self._database.write(work)
 
     async def list_ready(self, run_no: int, *, now: datetime, limit: int) -> list[Ready]:
-        def work(tx: Transaction) -> list[Ready]:
-            run = tx.row("read_run_by_number", run_no=run_no)
-            assert run is not None
-            latest = at(now + LONGEST_DELAY)
-            again = tx.rows("list_again", run_no=run_no, now=at(now), latest=latest, limit=limit)
-            new = tx.rows("list_new", run_no=run_no, after=run["planned_seq"], limit=limit - len(again))
-            groups = {row["group_no"]: row for row in tx.rows("list_groups", run_no=run_no)}
-            ready = []
-            # Apart, so that a batch of new requests stays a range of numbers.
-            for rows in (again, new):
-                items: dict[int, list[Item]] = {}
-                for seq, group_no, tokens, length, inputs in rows:
-                    items.setdefault(group_no, []).append(Item(seq, tokens, length, inputs))
-                for group_no, chosen in items.items():
-                    row = groups[group_no]
-                    ready.append(Ready(Group(group_no, row["model"], Endpoint(row["endpoint"])), chosen))
-            return ready
-
-        return await self._database.read(work)
+        return await self._database.read(lambda tx: read_ready(tx, run_no, now, limit))
 
     async def next_due(self, run_no: int) -> datetime | None:
         row = await self._database.read(lambda tx: tx.row("next_due", run_no=run_no))
@@ -150,12 +132,15 @@ class SqliteRequests:
             )
         )
 
+    async def ranges(self, batch: Batch) -> list[Address]:
+        return await self._database.read(lambda tx: read_ranges(tx, batch))
+
     async def record_outcomes(
         self,
         lease: Lease,
         batch: Batch,
         *,
-        successes: Sequence[Success],
+        successes: Successes,
         setbacks: Sequence[Setback],
         sums: BatchSums,
         event: BatchEvent,

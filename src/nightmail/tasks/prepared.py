@@ -30,16 +30,20 @@ if TYPE_CHECKING:
 
 
 class Draft(msgspec.Struct, frozen=True, gc=False):
-    """A request body as it will be sent, as JSON.
-
-    With a template, `body` is `template.prefix + json_string(text) + template.suffix`; without one,
-    both `template` and `text` are None.
-    """
+    """A request: either a text in a template (`escaped` is the text as a JSON string), or a `whole` body."""
 
     model: str
-    body: bytes
+    whole: bytes = b""
     template: Template | None = None
     text: str | None = None
+    escaped: bytes = b""
+
+    @property
+    def body(self) -> bytes:
+        """The body as it will be sent, as JSON."""
+        if self.template is None:
+            return self.whole
+        return self.template.prefix + self.escaped + self.template.suffix
 
 
 class PreparedTask:
@@ -95,7 +99,7 @@ class PreparedTask:
             raise ValueError(NOTHING_TO_EMBED)
         model = self.task.model_for(record) if self._chooses_model else self._model
         template = self._templates.get(model) or self._template(model)
-        return Draft(model, template.prefix + json_string(built) + template.suffix, template, built)
+        return Draft(model, b"", template, built, json_string(built))
 
     def _whole(self, built: Any, record: Any) -> Draft:
         model = self.task.model_for(record) if self._chooses_model else self._model

@@ -12,7 +12,7 @@ from nightmail.core.lifecycle import BatchEvent, RequestEvent
 from nightmail.core.request import Endpoint, Mode, RequestState
 from nightmail.core.run import RunSpec
 from nightmail.errors import IllegalMove
-from nightmail.stores.base import BatchSums, Lease, NewBatch, ReadyRow, Setback, Shard, Store, Success
+from nightmail.stores.base import BatchSums, Lease, NewBatch, ReadyRows, Setback, Shard, Store, Successes
 
 RUN = RunId("doubled-7f3a")
 HOLDER = "d"
@@ -43,7 +43,7 @@ async def extras_are_settled_with_the_batch_that_they_double(store: Store, now: 
     back = [_back(seq, RequestEvent.RETURNED) for seq in (2, 3)]
     back[1] = _back(3, RequestEvent.POSTPONED, due_at=now + timedelta(hours=1))
     settled = await store.requests.record_outcomes(
-        lease, batch, successes=[Success(1, file_no, 0, 1, 10, 0, 7)], setbacks=back, sums=_sums(1, 1),
+        lease, batch, successes=_answer(1, file_no), setbacks=back, sums=_sums(1, 1),
         event=BatchEvent.SETTLED, now=now, extras=[(extra, _sums(0, 2))],
     )  # fmt: skip
     other = await store.batches.read(extra.batch_id)
@@ -56,15 +56,15 @@ async def extras_are_settled_with_the_batch_that_they_double(store: Store, now: 
     assert await store.requests.list_ready(lease.run_no, now=now + timedelta(days=1), limit=10) == []
     late = await store.batches.record(lease, late, BatchEvent.ENDED, now=now)
     whole: dict[str, Any] = {"sums": _sums(1, 3), "event": BatchEvent.SETTLED, "now": now}
-    success = Success(2, file_no, 1, 1, 10, 0, 7)
+    success = _answer(2, file_no)
     try:
-        await store.requests.record_outcomes(lease, late, successes=[success], setbacks=[], **whole)
+        await store.requests.record_outcomes(lease, late, successes=success, setbacks=[], **whole)
     except IllegalMove:
         pass
     else:
         raise AssertionError("an extra with a request without an outcome is not settled")
     failed = [_back(3, RequestEvent.FAILED)]
-    await store.requests.record_outcomes(lease, late, successes=[success], setbacks=failed, **whole)
+    await store.requests.record_outcomes(lease, late, successes=success, setbacks=failed, **whole)
     tally = await store.requests.count(lease.run_no)
     assert tally.states == {RequestState.SUCCEEDED: 2, RequestState.FAILED: 1}
     assert await store.requests.miscounted(lease.run_no) is None
@@ -79,7 +79,10 @@ async def _a_run_of_three(store: Store, now: datetime) -> Lease:
     shard = Shard(
         shard_no=0, first_seq=1, record_count=3, source_path="rows.jsonl", source_row=1, position="{}",
         file_path=f"{RUN}/requests/000000.jsonl", file_bytes=300, piece_path=None, failed=[],
-        ready=[ReadyRow(seq, f"key-{seq}", 0, 10, 1, 100 * seq, 100) for seq in (1, 2, 3)],
+        ready=ReadyRows(
+            seqs=[1, 2, 3], keys=["key-1", "key-2", "key-3"], group_nos=[0] * 3, tokens=[10] * 3,
+            inputs=[1] * 3, lengths=[100] * 3,
+        ),
     )  # fmt: skip
     await store.requests.record_shard(lease, shard, now=now)
     return lease
@@ -95,6 +98,13 @@ async def _in_progress(store: Store, lease: Lease, now: datetime) -> Batch:
     return await store.batches.record(
         lease, batch, BatchEvent.SUBMITTED, now=now, provider_batch_id="doubled_1", submitted_at=now
     )
+
+
+def _answer(seq: int, file_no: int) -> Successes:
+    return Successes(
+        seqs=[seq], file_nos=[file_no], offsets=[0], lengths=[1], input_tokens=[10], output_tokens=[0],
+        costs_pusd=[7],
+    )  # fmt: skip
 
 
 def _back(seq: int, event: RequestEvent, due_at: datetime | None = None) -> Setback:

@@ -24,11 +24,11 @@ from nightmail.stores.base import (
     Lease,
     NewBatch,
     NewLine,
-    ReadyRow,
+    ReadyRows,
     Setback,
     Shard,
     Store,
-    Success,
+    Successes,
 )
 from nightmail.testing.conformance.store_extras import extras_are_settled_with_the_batch_that_they_double
 
@@ -66,12 +66,42 @@ def a_shard(first_seq: int, count: int, *, failed: int = 0, number: int = 0) -> 
         file_path=f"{RUN}/requests/{number:06}.jsonl",
         file_bytes=100 * count,
         piece_path=None,
-        ready=[ReadyRow(first_seq + i, f"key-{first_seq + i}", 0, 10, 1, 100 * i, 100) for i in range(count)],
+        ready=ReadyRows(
+            seqs=[first_seq + i for i in range(count)],
+            keys=[f"key-{first_seq + i}" for i in range(count)],
+            group_nos=[0] * count,
+            tokens=[10] * count,
+            inputs=[1] * count,
+            lengths=[100] * count,
+        ),
         failed=[
             FailedRow(first_seq + count + i, f"bad-{first_seq + count + i}", Reason.BUILD, "build raised")
             for i in range(failed)
         ],
     )
+
+
+def answered(*seqs: int, file_no: int) -> Successes:
+    """Accepted answers to some requests, in the order given."""
+    many = len(seqs)
+    return Successes(
+        seqs=list(seqs),
+        file_nos=[file_no] * many,
+        offsets=list(seqs),
+        lengths=[10] * many,
+        input_tokens=[11] * many,
+        output_tokens=[5] * many,
+        costs_pusd=[77] * many,
+    )
+
+
+def lines_in(ranges: list[Address]) -> list[Address]:
+    """The lines of `a_shard` in some ranges, each by itself."""
+    return [
+        Address(file_no, offset + 100 * i, 100)
+        for file_no, offset, length in ranges
+        for i in range(length // 100)
+    ]
 
 
 async def _runs_are_written_once_and_leased_to_one(store: Store) -> Lease:
@@ -143,7 +173,10 @@ async def _batches_take_requests_and_move_by_the_table(store: Store, lease: Leas
     assert first.state is BatchState.PLANNED
     assert first.batch_id != second.batch_id
     assert await store.requests.list_ready(lease.run_no, now=NOW, limit=100) == []
-    assert [member.seq for member in await store.requests.members(first)] == [1, 2, 3, 4, 5, 6, 8]
+    members = await store.requests.members(first)
+    assert [member.seq for member in members] == [1, 2, 3, 4, 5, 6, 8]
+    lines = [Address(each.file_no, each.offset, each.length) for each in members]
+    assert lines_in(await store.requests.ranges(first)) == lines
     start = BatchEvent.SUBMIT_STARTED
 
     async def claim(batch: Batch, limits: Limits, **money: Any) -> Batch | Hold:
@@ -200,7 +233,7 @@ async def _outcomes_settle_a_batch_at_once(store: Store, lease: Lease) -> None:
     assert file_no == await store.requests.record_file(
         lease, path=f"{RUN}/results/1.output.jsonl", bytes=1000
     )
-    successes = [Success(seq, file_no, seq, 10, 11, 5, 77) for seq in (1, 2, 3)]
+    successes = answered(3, 1, 2, file_no=file_no)
     setbacks = [
         Setback(
             seq=4, event=RequestEvent.RETURNED, reason=Reason.CHECK, message="m", outcome="succeeded",
@@ -224,7 +257,7 @@ async def _outcomes_settle_a_batch_at_once(store: Store, lease: Lease) -> None:
     whole: dict[str, Any] = {"sums": sums, "event": BatchEvent.SETTLED, "now": NOW}
     try:
         await store.requests.record_outcomes(
-            lease, batch, successes=successes[:2], setbacks=setbacks, **whole
+            lease, batch, successes=answered(2, 1, file_no=file_no), setbacks=setbacks, **whole
         )
     except IllegalMove:
         pass
@@ -272,6 +305,8 @@ async def _what_goes_again_is_found(store: Store, lease: Lease) -> None:
         (8, 0, 1),
     ]
     assert members[0].spent_pusd == 70
+    lines = [Address(each.file_no, each.offset, each.length) for each in members]
+    assert await store.requests.ranges(batch) == lines, "lines of others between them are left out"
     assert await store.requests.miscounted(lease.run_no) is None
     (attempt,) = await store.requests.list_attempts(lease.run_no, 4)
     assert (attempt.number, attempt.outcome, attempt.reason) == (1, "succeeded", Reason.CHECK)
@@ -335,7 +370,7 @@ async def _a_finished_run_opens_again(store: Store) -> None:
         for seq, reason in ((1, Reason.INVALID), (2, Reason.CHECK))
     ]
     await store.requests.record_outcomes(
-        lease, batch, successes=[], setbacks=failed, sums=nothing, event=BatchEvent.SETTLED, now=NOW
+        lease, batch, successes=Successes(), setbacks=failed, sums=nothing, event=BatchEvent.SETTLED, now=NOW
     )
     await store.runs.record_event(run.run_no, RunEvent.SEALED, now=NOW, lease=lease)
     await store.runs.record_delivered(lease, now=NOW)

@@ -45,8 +45,8 @@ SELECT key, group_concat(seq) AS seqs FROM requests WHERE run_no = :run_no AND s
 GROUP BY key HAVING count(*) > 1 ORDER BY min(seq) LIMIT :limit;
 
 -- name: list_new
-SELECT seq, group_no, tokens, length, inputs FROM requests
-WHERE run_no = :run_no AND seq > :after AND state = 'ready' AND batch_no IS NULL
+SELECT seq, tokens, length, inputs FROM requests
+WHERE run_no = :run_no AND seq > :after AND group_no = :group_no AND state = 'ready' AND batch_no IS NULL
 ORDER BY seq LIMIT :limit;
 
 -- name: next_due
@@ -92,12 +92,25 @@ ORDER BY seq;
 SELECT count(*) AS n FROM requests
 WHERE run_no = :run_no AND seq BETWEEN :first AND :last AND batch_no = :batch_no AND state = 'in_batch';
 
+-- name: list_ranges
+-- Where a batch's lines are, by file: the range they span and how much of it they are.
+SELECT file_no, min(offset) AS first, max(offset + length) AS beyond, sum(length) AS bytes,
+       min(seq) AS first_seq, max(seq) AS last_seq
+FROM requests
+WHERE run_no = :run_no AND seq BETWEEN :first AND :last AND batch_no = :batch_no AND state = 'in_batch'
+GROUP BY file_no ORDER BY first_seq;
+
+-- name: list_lines
+SELECT file_no, offset, length FROM requests
+WHERE run_no = :run_no AND seq BETWEEN :first AND :last AND batch_no = :batch_no AND state = 'in_batch'
+ORDER BY seq;
+
 -- name: succeed_one
--- Bulk: answer file, offset, length, input, output, cost, run_no, seq, batch_no.
+-- Bulk: seq, answer file, offset, length, input, output, cost, run_no, batch_no.
 UPDATE requests
-SET state = 'succeeded', attempts = attempts + 1, answer_file_no = ?, answer_offset = ?, answer_length = ?,
-    spent_input = spent_input + ?, spent_output = spent_output + ?, spent_pusd = spent_pusd + ?
-WHERE run_no = ? AND seq = ? AND batch_no = ? AND state = 'in_batch';
+SET state = 'succeeded', attempts = attempts + 1, answer_file_no = ?2, answer_offset = ?3, answer_length = ?4,
+    spent_input = spent_input + ?5, spent_output = spent_output + ?6, spent_pusd = spent_pusd + ?7
+WHERE run_no = ?8 AND seq = ?1 AND batch_no = ?9 AND state = 'in_batch';
 
 -- name: set_back_one
 -- Bulk: state, reason, due_at, attempts, expiries, answer x3, input, output, cost, run_no, seq, batch_no.

@@ -1,0 +1,60 @@
+"""How the records of a run are named: by a field of theirs, or by their number in the source."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from nightmail.core.run import KeyKind
+from nightmail.sources.base import Record
+from nightmail.stores.base import Key
+
+
+class Keying(NamedTuple):
+    """How records are named: by a field, or by their number in the source."""
+
+    kind: KeyKind
+    name: str
+
+    def key(self, record: Record, seq: int) -> Key:
+        """The record's key; `ValueError` says what is wrong with it."""
+        if self.kind is KeyKind.ROW:
+            return seq
+        try:
+            key = record[self.name]
+        except KeyError:
+            raise ValueError(f"there is no {self.name!r} in this record (it has {_some(record)})") from None
+        if self.kind is KeyKind.TEXT:
+            if isinstance(key, str):
+                if key.strip():
+                    return key
+                raise ValueError(f"{self.name!r} is empty")
+        elif isinstance(key, int) and not isinstance(key, bool):
+            return key
+        if key is None:
+            raise ValueError(f"{self.name!r} is empty")
+        raise ValueError(
+            f"{self.name!r} is {key!r}, but this run's keys are {self.kind.value}s (as in its first record)"
+        )
+
+
+def keying_for(record: Record, wanted: str | None) -> Keying:
+    """How this source's records are named, judged by its first record: `wanted`, else `id` if there is
+    one, else the row number. Raises `ValueError` with what is wrong."""
+    name = wanted or ("id" if "id" in record else None)
+    if name is None:
+        return Keying(KeyKind.ROW, "row")
+    if name not in record:
+        raise ValueError(f"there is no field {name!r} to be the key; the first record has {_some(record)}")
+    value = record[name]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Keying(KeyKind.INTEGER, name)
+    if isinstance(value, str):
+        return Keying(KeyKind.TEXT, name)
+    raise ValueError(
+        f"the key {name!r} must be a text or a whole number, but is {value!r} in the first record"
+    )
+
+
+def _some(record: Record) -> str:
+    names = ", ".join(map(str, list(record)[:12]))
+    return names if len(record) <= 12 else f"{names}, ..."
