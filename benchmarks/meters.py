@@ -17,8 +17,8 @@ from collections.abc import Callable, Coroutine, Generator, Iterator
 from typing import Any
 
 STAGES = (
-    "start", "read", "build+count", "write", "store", "upload", "download", "judge", "settle", "deliver",
-    "rest",
+    "start", "survey", "read", "build+count", "write", "store", "upload", "download", "judge", "settle",
+    "deliver", "processes", "rest",
 )  # fmt: skip
 
 
@@ -117,7 +117,7 @@ def install(meters: Meters) -> None:
     from nightmail.sinks.parquet import ParquetSink
     from nightmail.sources.jsonl import JsonlSource
     from nightmail.spool.files import Spool
-    from nightmail.stages import deliver, enqueue, finish, settle
+    from nightmail.stages import deliver, enqueue, finish, shards
     from nightmail.stages.build import Workshop
     from nightmail.stores.database import Database
     from nightmail.worker import loop
@@ -127,15 +127,15 @@ def install(meters: Meters) -> None:
 
     wrap(JsonlSource, "pieces", "read", meters.timed_iterator)
     wrap(JsonlSource, "records", "read")
+    wrap(enqueue, "survey", "survey")
     wrap(Workshop, "build", "build+count")
-    wrap(enqueue, "_write", "write", meters.timed_coroutine)
     wrap(Spool, "write", "write")
     wrap(Database, "_transact", "store")
     wrap(Spool, "gather", "upload")
     wrap(loop, "submit", "upload", meters.timed_coroutine)
     wrap(OpenAIProvider, "upload", "upload", meters.timed_coroutine)
     wrap(loop, "ingest", "download", meters.timed_coroutine)
-    wrap(settle, "_judge", "judge")
+    wrap(shards, "judge_batch", "judge")
     wrap(loop, "settle", "settle", meters.timed_coroutine)
     wrap(finish, "deliver", "deliver", meters.timed_coroutine)
     wrap(deliver, "_window", "deliver")

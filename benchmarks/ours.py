@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import time
 from pathlib import Path
 
@@ -34,6 +35,8 @@ def main() -> None:
     run.close()
     if isinstance(meters, Profiles):
         meters.write(given.profile, rows=given.profile_rows)
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    meters.add("processes", ended.ru_utime + ended.ru_stime)
     told = {
         "stages": dict(meters.seconds),
         "records": summary["records"],

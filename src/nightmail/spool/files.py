@@ -72,7 +72,8 @@ class Spool:
             sync_folder(path.parent)
         except OSError as error:
             # Gone before the room is measured: what was written of it is not in the way any more.
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
             raise failed("written", path, error, size=size) from error
         finally:
             with contextlib.suppress(OSError):
@@ -172,6 +173,10 @@ class Spool:
         for path in self.path(run_id).glob(f"*/.*{_HIDDEN}"):
             with contextlib.suppress(OSError):
                 path.unlink()
+
+    def size(self, name: str) -> int:
+        """How many bytes a file has."""
+        return self.path(name).stat().st_size
 
     def forget(self, run_id: str) -> None:
         """Remove everything of a run."""

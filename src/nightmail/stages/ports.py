@@ -19,6 +19,8 @@ from nightmail.providers.base import Provider
 from nightmail.sinks.base import Sink
 from nightmail.sources.base import Source
 from nightmail.spool import Spool
+from nightmail.stages.shards import BuildOrder, BuiltPiece, JudgeOrder
+from nightmail.stages.validate import Verdicts
 from nightmail.stores.base import Lease, Store
 from nightmail.tasks.prepared import PreparedTask
 from nightmail.telemetry import EventName, log
@@ -66,6 +68,22 @@ class Access(Protocol):
     def lease(self) -> Lease: ...
 
 
+class Shards(Protocol):
+    """Where the work that burns CPU is done: in this process, or in several."""
+
+    @property
+    def ahead(self) -> int:
+        """How many pieces are worth giving at once."""
+        ...
+
+    def expect(self, size: int) -> None:
+        """So many bytes of records are coming: whatever that needs may be got ready."""
+        ...
+
+    async def build(self, order: BuildOrder) -> BuiltPiece: ...
+    async def judge(self, order: JudgeOrder) -> Verdicts: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     """The ports of one run, held under one lease."""
@@ -79,6 +97,7 @@ class Ports:
     sink: Callable[[str], type[Sink]]
     prices: PriceTable
     clock: Clock
+    shards: Shards
     run_no: int
     run_id: RunId
     lease: Lease

@@ -8,7 +8,6 @@ file, written before that transaction; a crash between the two leaves a file tha
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 import msgspec
@@ -28,12 +27,11 @@ from nightmail.core.run import KeyKind, Run, Wish
 from nightmail.errors import LeaseLost
 from nightmail.stages.amend import Amendment, amended_lines, cap_can_grow
 from nightmail.stages.extras import book, tell_booked
-from nightmail.stages.parts import part_name, part_schema, writing
 from nightmail.stages.ports import Ports
-from nightmail.stages.records import Records
 from nightmail.stages.refused import settle_refused
-from nightmail.stages.validate import RESULT_KINDS, Judge, Problem, ResultFile, Verdicts, results_name
-from nightmail.stores.base import Member, Setback, StoredShard
+from nightmail.stages.shards import JudgeOrder, near
+from nightmail.stages.validate import RESULT_KINDS, Problem, ResultFile, Verdicts, results_name
+from nightmail.stores.base import Setback
 from nightmail.telemetry import EventName
 
 TOLD = 20  # names told in one event
@@ -54,7 +52,18 @@ async def settle(ports: Ports, run: Run, batch: Batch) -> Batch:
     if batch.error_code is not None and batch.extra_of is None and not files:
         return await settle_refused(ports, run, batch, BatchEvent.SETTLED)
     shards = await ports.store.requests.list_shards(run.run_no) if ports.task.needs_record else []
-    verdicts = await asyncio.to_thread(_judge, ports, run, batch, extras, members, files, shards)
+    verdicts = await ports.shards.judge(
+        JudgeOrder(
+            batch=batch,
+            extras=extras,
+            members=members,
+            files=files,
+            key_name=run.key_name or "row",
+            key_kind=run.key_kind or KeyKind.ROW,
+            price=price_of(batch.model, ports.prices),
+            shards=near(shards, batch),
+        )
+    )
     await _tell(ports, batch, verdicts)
     decided = [_decide(ports, run, batch.model, problem) for problem in verdicts.problems]
     amendments = [
@@ -89,35 +98,10 @@ async def _result_files(ports: Ports, batch: Batch, extras: Sequence[Batch]) -> 
     wanted = [(batch, kind) for kind in RESULT_KINDS] + [(extra, "output") for extra in extras]
     names = [(each, results_name(ports.run_id, each, kind)) for each, kind in wanted]
     return [
-        ResultFile(file_no=numbers[name], name=name, batch_no=each.batch_no)
+        ResultFile(file_no=numbers[name], name=name, bytes=ports.spool.size(name), batch_no=each.batch_no)
         for each, name in names
         if name in numbers
     ]
-
-
-def _judge(
-    ports: Ports,
-    run: Run,
-    batch: Batch,
-    extras: Sequence[Batch],
-    members: Sequence[Member],
-    files: Sequence[ResultFile],
-    shards: Sequence[StoredShard],
-) -> Verdicts:
-    schema = part_schema(run.key_name or "row", run.key_kind or KeyKind.ROW, ports.task.arrow_schema())
-    with writing(ports.spool, part_name(ports.run_id, batch.batch_no), schema) as part:
-        return Judge(
-            task=ports.task,
-            provider=ports.provider,
-            spool=ports.spool,
-            run_id=run.run_id,
-            batch=batch,
-            extras=extras,
-            members=members,
-            price=price_of(batch.model, ports.prices),
-            records=Records(ports.spool, ports.source, shards) if shards else None,
-            part=part,
-        ).judge(files)
 
 
 def _decide(ports: Ports, run: Run, model: str, problem: Problem) -> RetryDecision:

@@ -70,6 +70,7 @@ class ResultFile(msgspec.Struct, frozen=True, kw_only=True):
 
     file_no: int
     name: str
+    bytes: int
     batch_no: int
 
 

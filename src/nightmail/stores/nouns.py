@@ -124,7 +124,7 @@ class NewBatch(msgspec.Struct, frozen=True, kw_only=True):
     inputs: int
 
 
-class Member(msgspec.Struct, frozen=True, gc=False):
+class Member(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A request of a batch, as much of it as judging and sending need."""
 
     seq: int

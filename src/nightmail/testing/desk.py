@@ -34,9 +34,9 @@ from nightmail.worker.begin import begin, open_source, want
 from nightmail.worker.lease import TERM
 from nightmail.worker.loop import Driver
 from nightmail.worker.reading import status
-from nightmail.worker.service import Service, sink_for
+from nightmail.worker.service import Service, shards_for, sink_for
 
-PURE = ("limits", "request_line", "request_body", "result_line", "read_result", "path", "exists")
+PURE = ("limits", "request_line", "request_body", "result_line", "read_result", "path", "exists", "size")
 GROUPS = ("runs", "requests", "batches", "events")
 
 
@@ -111,12 +111,14 @@ class Desk:
             await store.close()
 
     def _ports(self, run: Run, lease: Lease, store: Store) -> Ports:
+        spool, source, task = Spool(self.home / "spool"), open_source(run.spec), PreparedTask(self.task)
         return Ports(
             store=store,
-            spool=Spool(self.home / "spool"),
+            spool=spool,
             provider=self.provider,
-            source=open_source(run.spec),
-            task=PreparedTask(self.task),
+            source=source,
+            task=task,
+            shards=shards_for(run.run_id, task, self.provider, source, spool),
             counter=counter_for,
             sink=sink_for,
             prices=read_prices(None),
@@ -188,4 +190,5 @@ def faulty(ports: Ports, plan: Plan, clock: ManualClock) -> Ports:
         "spool": Faulty(ports.spool, plan, clock, name="spool", pure=PURE),
         "provider": Faulty(ports.provider, plan, clock, name="provider", pure=PURE),
     }
-    return replace(ports, **wrapped)
+    shards = shards_for(ports.run_id, ports.task, ports.provider, ports.source, wrapped["spool"])
+    return replace(ports, shards=shards, **wrapped)

@@ -12,7 +12,7 @@ from nightmail.stages.estimate import Plan, estimate
 from nightmail.stores.base import Store
 from nightmail.tokens.counter import counter_for
 from nightmail.worker.begin import want
-from nightmail.worker.service import NO_KEY
+from nightmail.worker.kit import NO_KEY
 
 
 async def plan_of(settings: Settings, store: Store, task: Any, source: Any, options: dict[str, Any]) -> Plan:

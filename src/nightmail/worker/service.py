@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nightmail import plugins
@@ -16,18 +17,21 @@ from nightmail.errors import ConfigError, LeaseLost, SinkError, SourceError, Tas
 from nightmail.providers.base import Provider
 from nightmail.sinks.base import Sink
 from nightmail.sinks.files import sink_format
+from nightmail.sources.base import Source
 from nightmail.spool import Spool
+from nightmail.stages.build import Workshop
 from nightmail.stages.ports import Clock, Ports
 from nightmail.stages.revalidate import revalidate
+from nightmail.stages.shards import Here, Tools
 from nightmail.stores.base import Lease, Store
 from nightmail.tasks.prepared import PreparedTask
 from nightmail.tokens.counter import counter_for
 from nightmail.worker.begin import open_source, prepared_for, task_parts
+from nightmail.worker.kit import NO_KEY, kit_for
 from nightmail.worker.lease import Sightings, claim, held, holder_of
 from nightmail.worker.loop import Driver
+from nightmail.worker.pool import Pool, places
 from nightmail.worker.shift import Shift
-
-NO_KEY = "not-used"  # where nothing is called, none is needed
 
 
 class Service:
@@ -42,6 +46,7 @@ class Service:
         self._tasks = list(tasks)
         self._prices: PriceTable | None = None
         self._sightings = Sightings()
+        self._places = places()
         self.stop = asyncio.Event()
 
     def add_task(self, task: PreparedTask) -> None:
@@ -110,12 +115,21 @@ class Service:
             runs = await self.store.runs.list()
             run = next(each for each in runs if each.run_no == lease.run_no)
             ports = await self.ports(run, lease, calls=run.finished_at is None)
+            pool = self._pool(run, ports)
             try:
                 if run.wish is None and run.finished_at is None:
                     await ports.provider.check()
-                return await Driver(ports, self.stop).drive()
+                return await Driver(replace(ports, shards=pool or ports.shards), self.stop).drive()
             finally:
+                if pool is not None:
+                    await asyncio.to_thread(pool.close)
                 await ports.provider.close()
+
+    def _pool(self, run: Run, ports: Ports) -> Pool | None:
+        """Processes for a run's shards, started when there is enough to do; None if its task is only here."""
+        kit = kit_for(run, ports.task, self.settings.spool)
+        assert isinstance(ports.shards, Here)
+        return Pool(kit, ports.shards, places=self._places) if kit is not None else None
 
     async def ports(self, run: Run, lease: Lease, *, calls: bool = True) -> Ports:
         """The ports of a run; without `calls` no key is asked for. Raises `ConfigError` or `TaskError` for
@@ -123,12 +137,15 @@ class Service:
         task = await asyncio.to_thread(prepared_for, run, self._tasks)
         if self._prices is None:
             self._prices = await asyncio.to_thread(read_prices, self.settings.prices)
+        spool, source = Spool(self.settings.spool), open_source(run.spec)
+        provider = self.provider(run, calls=calls)
         return Ports(
             store=self.store,
-            spool=Spool(self.settings.spool),
-            provider=self.provider(run, calls=calls),
-            source=open_source(run.spec),
+            spool=spool,
+            provider=provider,
+            source=source,
             task=task,
+            shards=shards_for(run.run_id, task, provider, source, spool),
             counter=counter_for,
             sink=sink_for,
             prices=self._prices,
@@ -144,6 +161,12 @@ class Service:
             base_url=run.spec.base_url, api_key=key
         )
         return provider
+
+
+def shards_for(run_id: RunId, task: PreparedTask, provider: Provider, source: Source, spool: Spool) -> Here:
+    """Where a run's shards are done if it has no processes for them."""
+    workshop = Workshop(task=task, provider=provider, counter=counter_for, run_id=run_id)
+    return Here(Tools(run_id, task, provider, source, spool, workshop))
 
 
 def sink_for(path: str) -> type[Sink]:

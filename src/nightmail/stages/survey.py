@@ -1,0 +1,155 @@
+"""The whole source, read once before anything is built: what is wrong with it is found while nothing is sent.
+
+A row that cannot be read, a record without a usable key, a key that is there twice, however late in the
+source: each is an error that names its place. What is kept of a source is a few bytes a record.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+from nightmail.core.run import KeyKind, RunSpec
+from nightmail.errors import ConfigError, SourceError
+from nightmail.sources.base import BadRow, Piece, Position, Record, Source
+from nightmail.stages.keying import Keying, keying_for
+from nightmail.stores.base import Key
+
+SHOWN = 5  # keys that an error names
+PLACES = 3  # places that it names for each
+PARTS = 64  # in which keys are compared, so that few are compared at once
+
+
+class Survey(NamedTuple):
+    """How records are named (None if none was seen), and how many of them each piece from `start` on has."""
+
+    keying: Keying | None
+    counts: list[int]
+
+
+def survey(
+    source: Source,
+    spec: RunSpec,
+    *,
+    columns: list[str],
+    start: Position | None = None,
+    first_seq: int = 1,
+    keying: Keying | None = None,
+) -> Survey:
+    """Read from `start` to the end of what is wanted. `columns` are the output's own, which the key must not
+    be called like. Raises `SourceError` or `ConfigError`; with `skip_bad_rows`, only for what concerns the
+    source as a whole."""
+    seen = Seen()
+    counts: list[int] = []
+    seq = first_seq
+    for piece in source.pieces(start or Position()):
+        rows = source.records(piece)
+        if spec.limit is not None:
+            rows = rows[: max(0, spec.limit - seq + 1)]
+            if not rows:
+                break
+        if not spec.skip_bad_rows:
+            _refuse_bad(piece, rows)
+        if keying is None:
+            keying = _keying(piece, rows, spec, columns)
+        if keying is not None and not spec.skip_bad_rows:
+            seen.add(_keys(source, piece, rows, keying, seq))
+        counts.append(len(rows))
+        seq += len(rows)
+    if seq == 1:
+        raise SourceError(f"{spec.source_name}: there are no records in it. Nothing was sent.")
+    if (twice := seen.twice()) and keying is not None:
+        _refuse_twice(source, keying, twice)
+    return Survey(keying, counts)
+
+
+class Seen:
+    """Which keys were there before: eight bytes for each."""
+
+    def __init__(self) -> None:
+        self._parts = [array("q") for _ in range(PARTS)]
+
+    def add(self, keys: list[Key]) -> None:
+        parts = self._parts
+        for mark in map(hash, keys):
+            parts[mark % PARTS].append(mark)
+
+    def twice(self) -> set[int]:
+        """The hashes that are there more than once."""
+        found: set[int] = set()
+        for part in self._parts:
+            if len(set(part)) < len(part):
+                ordered = sorted(part)
+                found |= {one for one, following in pairwise(ordered) if one == following}
+        return found
+
+
+def _keys(source: Source, piece: Piece, rows: list[Record | BadRow], keying: Keying, seq: int) -> list[Key]:
+    if keying.kind is KeyKind.ROW:
+        return []
+    found: list[Key] = []
+    try:
+        for row in rows:
+            assert not isinstance(row, BadRow), "refused before"
+            found.append(keying.key(row, seq))
+    except ValueError as error:
+        line = source.numbers(piece)[len(found)]
+        raise SourceError(
+            f"{piece.path}:{line}: {error}. Nothing was sent. Fix the record, or use --skip-bad-rows to put "
+            "such records into the failures file."
+        ) from None
+    return found
+
+
+def _keying(piece: Piece, rows: list[Record | BadRow], spec: RunSpec, columns: list[str]) -> Keying | None:
+    """By the first record of all."""
+    first = next((row for row in rows if isinstance(row, dict)), None)
+    if first is None:
+        return None
+    try:
+        keying = keying_for(first, spec.key)
+    except ValueError as error:
+        raise SourceError(f"{piece.path}:{piece.row}: {error}. Nothing was sent; see --key.") from None
+    if keying.name in columns:
+        raise ConfigError(
+            f"the output has a field {keying.name!r}, which is also the key's name: the two would be one "
+            "column. Rename the field, or name another key with --key. Nothing was sent."
+        )
+    return keying
+
+
+def _refuse_bad(piece: Piece, rows: list[Record | BadRow]) -> None:
+    for row in rows:
+        if isinstance(row, BadRow):
+            raise SourceError(
+                f"{piece.path}:{row.row}: {row.message}. Nothing was sent. Fix the line, or use "
+                "--skip-bad-rows to put such rows into the failures file."
+            )
+
+
+def _refuse_twice(source: Source, keying: Keying, marks: set[int]) -> None:
+    """Name the first of the keys with these hashes that are there more than once; only errors read again."""
+    places: dict[Key, list[str]] = {}
+    for key, place in _places(source, keying):
+        if hash(key) in marks:
+            places.setdefault(key, []).append(place)
+    twice = {key: where for key, where in places.items() if len(where) > 1}
+    if not twice:
+        return
+    shown = list(twice.items())[:SHOWN]
+    told = "; ".join(f"{key!r} at {' and '.join(where[:PLACES])}" for key, where in shown)
+    more = "; and more" if len(twice) > SHOWN else ""
+    raise SourceError(
+        f"the same key is there more than once: {told}{more}. Nothing was sent. Name another key with "
+        "--key, or use --skip-bad-rows to keep the first of each."
+    )
+
+
+def _places(source: Source, keying: Keying) -> Iterator[tuple[Key, str]]:
+    """Every key with its `file:line`."""
+    for piece in source.pieces(Position()):
+        for row, line in zip(source.records(piece), source.numbers(piece), strict=True):
+            if not isinstance(row, BadRow):
+                yield keying.key(row, 0), f"{piece.path}:{line}"

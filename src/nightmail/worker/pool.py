@@ -1,0 +1,253 @@
+"""Shards in other processes: as many as there are processors, each with one order at a time.
+
+Orders are carried out here until so much work has been seen that starting processes pays. A process that
+dies is replaced and its order given again, which is safe because an order can be done twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from nightmail import errors
+from nightmail.errors import InternalError, NightmailError
+from nightmail.stages.shards import BuildOrder, BuiltPiece, Here, JudgeOrder
+from nightmail.stages.validate import Verdicts
+from nightmail.worker.kit import Kit
+from nightmail.worker.shard_process import DONE, FAILED, Failed, receive, send
+
+logger = logging.getLogger(__name__)
+
+# A process needs most of a second to be ready, and this process takes a third of the work itself (the
+# store): more than four find nothing to do.
+MOST_PROCESSES = 4
+# Bytes of records or results; about half a second of work.
+ENOUGH = 48_000_000
+MAX_DEATHS = 3
+START = "from nightmail.worker.shard_process import main; main()"
+
+T = TypeVar("T")
+
+
+class Died(Exception):
+    """A process ended in the middle of an order."""
+
+
+class Unable(Exception):
+    """A process was started and cannot make the run's tools."""
+
+
+class ShardProcess:
+    """One process, used by one thread at a time."""
+
+    def __init__(self, kit: Kit) -> None:
+        path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", START],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": path},
+            )
+        except OSError as error:
+            raise Unable(str(error)) from error
+        self.pid = self._process.pid
+        mark, body = self._ask(msgspec.msgpack.encode(kit))
+        if mark == FAILED:
+            self.close()
+            raise Unable(msgspec.msgpack.decode(body, type=Failed).message)
+
+    def carry_out(self, order: bytes) -> bytes:
+        """The answer to an order. Raises what carrying it out raised, or `Died`."""
+        mark, body = self._ask(order)
+        if mark == FAILED:
+            raise _raised(msgspec.msgpack.decode(body, type=Failed))
+        return body
+
+    def close(self) -> None:
+        """End it; an order that is under way is lost."""
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            try:
+                pipe.close()
+            except OSError:
+                continue
+
+    def _ask(self, message: bytes) -> tuple[bytes, bytes]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            send(self._process.stdin, DONE, message)
+            answer = receive(self._process.stdout)
+        except (OSError, ValueError) as error:
+            raise Died(str(error)) from error
+        if answer is None:
+            raise Died(f"it ended with code {self._process.wait()}")
+        return answer
+
+
+class Pool:
+    """See `nightmail.stages.ports.Shards`. `here` does what no process can do, or what is not worth one.
+    Pools that share their `places` have so many processes together; who gets none works here."""
+
+    def __init__(
+        self,
+        kit: Kit,
+        here: Here,
+        *,
+        processes: int | None = None,
+        enough: int | None = None,
+        places: threading.Semaphore | None = None,
+    ) -> None:
+        count = processes or min(MOST_PROCESSES, _processors())
+        self.ahead = count + 1
+        self._kit = kit
+        self._here = here
+        self._enough = ENOUGH if enough is None else enough
+        self._seen = 0
+        self._unable = False
+        self._closed = False
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="nightmail-shard")
+        self._free: queue.SimpleQueue[ShardProcess | None] = queue.SimpleQueue()
+        for _ in range(count):
+            self._free.put(None)
+        self._running: set[ShardProcess] = set()
+        self._places = places or threading.Semaphore(count)
+        self._lock = threading.Lock()
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that are there now."""
+        return [process.pid for process in self._running]
+
+    def expect(self, size: int) -> None:
+        """Start the processes now, if they will be needed."""
+        if size > self._enough and not self._seen:
+            self._seen = size
+            for _ in range(self.ahead - 1):
+                self._threads.submit(self._warm)
+
+    async def build(self, order: BuildOrder) -> BuiltPiece:
+        if self._is_small(len(order.piece.payload)):
+            return await self._here.build(order)
+        try:
+            return await self._elsewhere(order, BuiltPiece)
+        except Unable:
+            return await self._here.build(order)
+
+    async def judge(self, order: JudgeOrder) -> Verdicts:
+        # `on_output` belongs to this process: what it does with its own variables must be seen here.
+        calls_back = self._here.tools.task.calls_on_output
+        if calls_back or self._is_small(sum(file.bytes for file in order.files)):
+            return await self._here.judge(order)
+        try:
+            return await self._elsewhere(order, Verdicts)
+        except Unable:
+            return await self._here.judge(order)
+
+    def close(self) -> None:
+        """End every process."""
+        self._closed = True
+        for process in list(self._running):
+            self._end(process)
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _is_small(self, size: int) -> bool:
+        self._seen += size
+        return self._unable or self._seen <= self._enough
+
+    async def _elsewhere(self, order: BuildOrder | JudgeOrder, kind: type[T]) -> T:
+        loop = asyncio.get_running_loop()
+        work: Callable[[], T] = lambda: msgspec.msgpack.decode(self._carry_out(order), type=kind)  # noqa: E731
+        return await loop.run_in_executor(self._threads, work)
+
+    def _carry_out(self, order: BuildOrder | JudgeOrder) -> bytes:
+        message = msgspec.msgpack.encode(order)
+        for _ in range(MAX_DEATHS):
+            process = self._free.get()
+            try:
+                if process is None:
+                    process = self._started()
+                return process.carry_out(message)
+            except Died as death:
+                if process is not None:
+                    self._end(process)
+                    process = None
+                if self._closed:
+                    raise
+                logger.warning("a process died over its work, which is done again: %s", death)
+            finally:
+                self._free.put(process)
+        raise InternalError(
+            f"a process died {MAX_DEATHS} times over the same work; see the messages above, or the system's "
+            "log if it ran out of memory"
+        )
+
+    def _warm(self) -> None:
+        process = self._free.get()
+        try:
+            process = process or self._started()
+        except (Died, Unable) as error:
+            # Whoever has an order for it meets the same and says so.
+            logger.debug("a process was not ready in advance: %s", error)
+        finally:
+            self._free.put(process)
+
+    def _started(self) -> ShardProcess:
+        if not self._places.acquire(blocking=False):
+            raise Unable("other runs have all processes")
+        try:
+            process = ShardProcess(self._kit)
+        except Died:
+            self._places.release()
+            raise
+        except Unable as error:
+            self._places.release()
+            if not self._unable:
+                logger.warning("work goes on in one process, since another cannot do it: %s", error)
+            self._unable = True
+            raise
+        self._running.add(process)
+        return process
+
+    def _end(self, process: ShardProcess) -> None:
+        process.close()
+        # A process that died may be ended by its thread and by `close` at once.
+        with self._lock:
+            if process in self._running:
+                self._running.remove(process)
+                self._places.release()
+
+
+def places() -> threading.Semaphore:
+    """Room for the processes of all runs of one worker."""
+    return threading.Semaphore(min(MOST_PROCESSES, _processors()))
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _raised(failed: Failed) -> NightmailError:
+    """The same error here, if it is one that is written for people."""
+    kind = getattr(errors, failed.kind, None)
+    if isinstance(kind, type) and issubclass(kind, NightmailError):
+        return kind(failed.message)
+    return InternalError(f"{failed.kind}: {failed.message}\n{failed.trace}")

@@ -1,0 +1,246 @@
+"""Shards in other processes give what they give here, whatever becomes of a process."""
+
+import logging
+import os
+import sys
+import threading
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from nightmail.core.ids import RunId
+from nightmail.core.run import KeyKind, Run, RunSpec, RunState
+from nightmail.errors import InternalError, SourceError, StoreError
+from nightmail.providers.openai.adapter import OpenAIProvider
+from nightmail.sources.base import Position
+from nightmail.sources.jsonl import JsonlSource
+from nightmail.spool import Spool
+from nightmail.stages.keying import Keying
+from nightmail.stages.shards import BuildOrder, Here
+from nightmail.tasks.base import Task
+from nightmail.tasks.load import load
+from nightmail.tasks.prepared import PreparedTask
+from nightmail.testing.clock import ManualClock
+from nightmail.worker.kit import Kit, kit_for, tools_of
+from nightmail.worker.pool import MAX_DEATHS, Pool, ShardProcess
+from nightmail.worker.service import shards_for
+
+RUN = RunId("asking-0000")
+TASK = """
+import os, signal
+from pathlib import Path
+import nightmail
+
+class Asking(nightmail.Task):
+    model = "text-embedding-3-small"
+    endpoint = "embeddings"
+
+    def build(self, record):
+        {body}
+        return record["text"]
+"""
+
+
+class Bench:
+    """A task file, an input of three records, and the same tools here and in a pool."""
+
+    def __init__(self, folder: Path, body: str = "pass") -> None:
+        self.folder = folder
+        (folder / "asking.py").write_text(TASK.format(body=textwrap.indent(body, " " * 8).lstrip()))
+        self.input = folder / "rows.jsonl"
+        self.input.write_text("".join(f'{{"id": "r{n}", "text": "thing {n}"}}\n' for n in range(3)))
+        self.task = PreparedTask(load(f"{folder / 'asking.py'}:Asking"))
+        self.spool = Spool(folder / "spool")
+        self.here = self.tools(self.spool)
+
+    def tools(self, spool: Spool) -> Here:
+        provider = OpenAIProvider.open(base_url="http://127.0.0.1:1/v1", api_key="none")
+        return shards_for(RUN, self.task, provider, JsonlSource([self.input]), spool)
+
+    def run(self) -> Run:
+        spec = RunSpec(
+            task=str(self.folder / "asking.py"), task_name="Asking", source_paths=(str(self.input),),
+            base_url="http://127.0.0.1:1/v1",
+        )  # fmt: skip
+        now = ManualClock().now()
+        return Run(
+            run_no=1, run_id=RUN, identity="i", state=RunState.OPEN, spec=spec, fingerprint={}, created_at=now
+        )  # fmt: skip
+
+    def kit(self) -> Kit:
+        kit = kit_for(self.run(), self.task, self.spool.root)
+        assert kit is not None
+        return kit
+
+    def order(self) -> BuildOrder:
+        (piece,) = JsonlSource([self.input]).pieces(Position())
+        keying = Keying(KeyKind.TEXT, "id")
+        return BuildOrder(piece=piece, first_seq=1, record_count=3, keying=keying, file_path="lines.jsonl")
+
+    def lines(self) -> bytes:
+        return self.spool.read_whole("lines.jsonl")
+
+
+@pytest.fixture
+def pools() -> Iterator[list[Pool]]:
+    made: list[Pool] = []
+    yield made
+    for pool in made:
+        pool.close()
+
+
+def pool_of(bench: Bench, pools: list[Pool], kit: Kit | None = None) -> Pool:
+    pools.append(Pool(kit or bench.kit(), bench.here, processes=1, enough=0))
+    return pools[-1]
+
+
+async def test_a_process_builds_the_same_lines(tmp_path, pools):
+    bench = Bench(tmp_path, 'print("what a task prints is no answer")')
+    built = await bench.here.build(bench.order())
+    expected = bench.lines()
+    bench.spool.delete("lines.jsonl")
+    pool = pool_of(bench, pools)
+
+    again = await pool.build(bench.order())
+
+    assert msgspec.to_builtins(again) == msgspec.to_builtins(built)
+    assert again.rows.seqs == [1, 2, 3]
+    assert bench.lines() == expected
+    assert len(pool.pids) == 1
+    assert pool.pids != [os.getpid()]
+
+
+async def test_a_process_killed_in_the_middle_of_a_shard_is_replaced_and_the_shard_done_again(
+    tmp_path, pools
+):
+    dies_once = f"""
+once = Path({str(tmp_path / "once")!r})
+if record["id"] == "r1" and not once.exists():
+    once.touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    bench = Bench(tmp_path, dies_once.strip())
+
+    built = await pool_of(bench, pools).build(bench.order())
+
+    assert (tmp_path / "once").exists()
+    assert built.rows.seqs == [1, 2, 3]
+    assert bench.lines().count(b"\n") == 3
+
+
+async def test_a_shard_that_kills_every_process_is_given_up_with_words(tmp_path, pools):
+    bench = Bench(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)")
+    pool = pool_of(bench, pools)
+
+    with pytest.raises(InternalError, match=f"died {MAX_DEATHS} times over the same work"):
+        await pool.build(bench.order())
+
+    assert pool.pids == []
+
+
+async def test_what_the_user_must_mend_keeps_its_class_and_words(tmp_path, pools):
+    bench = Bench(tmp_path)
+    bench.spool.root.write_text("a file where a folder should be")
+
+    with pytest.raises(StoreError, match=r"lines\.jsonl cannot be written"):
+        await pool_of(bench, pools).build(bench.order())
+
+
+async def test_any_other_exception_says_where_it_came_from(tmp_path, pools):
+    bench = Bench(tmp_path)
+    order = msgspec.structs.replace(bench.order(), keying=Keying(KeyKind.TEXT, "id"))
+    broken = msgspec.structs.replace(order, file_path="x\0y")
+
+    with pytest.raises(InternalError, match=r"(?s)ValueError: embedded null byte.*shards\.py"):
+        await pool_of(bench, pools).build(broken)
+
+
+async def test_a_task_that_is_another_elsewhere_is_done_here(tmp_path, pools, caplog):
+    bench = Bench(tmp_path)
+    kit = msgspec.structs.replace(bench.kit(), fingerprint={"build": "another"})
+    pool = pool_of(bench, pools, kit)
+
+    with caplog.at_level(logging.WARNING):
+        built = [await pool.build(bench.order()) for _ in range(2)]
+
+    assert [each.rows.seqs for each in built] == [[1, 2, 3]] * 2
+    assert pool.pids == []
+    (told,) = caplog.records
+    assert "is not the task that the run was started with" in told.getMessage()
+
+
+async def test_runs_that_share_places_have_so_many_processes_together(tmp_path, pools):
+    bench, one_place = Bench(tmp_path), threading.Semaphore(1)
+    for _ in range(2):
+        pools.append(Pool(bench.kit(), bench.here, processes=1, enough=0, places=one_place))
+    first, second = pools
+    built = await first.build(bench.order())
+
+    again = await second.build(bench.order())
+
+    assert msgspec.to_builtins(again) == msgspec.to_builtins(built)
+    assert (len(first.pids), len(second.pids)) == (1, 0)
+    first.close()
+    await second.build(bench.order())
+    assert len(second.pids) == 1
+
+
+async def test_little_work_starts_no_process(tmp_path, pools):
+    bench = Bench(tmp_path)
+    pools.append(Pool(bench.kit(), bench.here))
+    pools[-1].expect(1_000)
+
+    await pools[-1].build(bench.order())
+
+    assert pools[-1].pids == []
+
+
+def test_a_process_ends_when_nobody_gives_orders_any_more(tmp_path):
+    process = ShardProcess(Bench(tmp_path).kit())
+    child = process._process
+    assert child.stdin is not None
+
+    child.stdin.close()
+
+    assert child.wait(timeout=60) == 0
+    process.close()
+
+
+class Counting(Task):
+    model = "gpt-4o-mini"
+
+    def __init__(self, start: int = 0) -> None:
+        self.start = start
+
+    def build(self, record: Any) -> str:
+        return str(self.start)
+
+
+@pytest.mark.parametrize(("task", "can"), [(Counting, True), (Counting(), True), (Counting(5), False)])
+def test_only_what_its_name_makes_again_can_be_done_elsewhere(tmp_path, monkeypatch, task, can):
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[Counting.__module__])
+
+    assert (kit_for(Bench(tmp_path).run(), PreparedTask(task), tmp_path) is not None) is can
+
+
+def test_a_class_inside_a_function_cannot(tmp_path):
+    class Inner(Counting):
+        pass
+
+    assert kit_for(Bench(tmp_path).run(), PreparedTask(Inner), tmp_path) is None
+
+
+def test_a_kit_makes_the_tools_of_the_run(tmp_path):
+    bench = Bench(tmp_path)
+
+    tools = tools_of(bench.kit())
+
+    assert tools.task.fingerprint() == bench.task.fingerprint()
+    assert tools.source.paths == (bench.input,)
+    assert (tools.run_id, tools.spool.root) == (RUN, bench.spool.root)
+    with pytest.raises(SourceError):
+        list(JsonlSource([tmp_path / "nothing"]).pieces(Position()))
