@@ -38,7 +38,7 @@ class Finish(StrEnum):
     FILTERED = "filtered"
 
 
-class Response(msgspec.Struct, frozen=True, kw_only=True):
+class Response(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An answer as a task sees it: the same fields whatever the endpoint or the provider.
 
     `text` is the assistant's text (None for embeddings and moderations), `vectors` one list of
@@ -60,7 +60,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.decode(self.raw)
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
+class Result(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One line of a result file. `custom_id` is None where a server left it out.
 
     `response` is there exactly if `outcome` is succeeded; else `status`, `code` and `message`

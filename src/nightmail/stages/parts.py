@@ -59,34 +59,40 @@ def part_schema(key_name: str, key_kind: KeyKind, outputs: pa.Schema | None) -> 
 
 
 class PartWriter:
-    """Rows in, record batches out; holds at most `ROWS_AT_ONCE` rows."""
+    """Rows in, record batches out; holds at most `ROWS_AT_ONCE` rows, column by column: a row that is an
+    object of its own is one more for the interpreter to look at whenever it looks for garbage."""
 
     def __init__(self, writer: pa.ipc.RecordBatchFileWriter, schema: pa.Schema) -> None:
         self._writer = writer
         self._schema = schema
         self._loose = LOOSE in schema.names
-        self._fields = schema.names[2 : -len(META)]
-        self._rows: list[tuple[int, int | str, dict[str, Any], tuple[Any, ...]]] = []
+        self._columns: list[list[Any]] = [[] for _ in schema.names]
+        self._seqs, self._keys = self._columns[:2]
+        self._outputs = list(zip(schema.names[2 : -len(META)], self._columns[2 : -len(META)], strict=True))
+        self._metas = self._columns[-len(META) :]
 
     def add(self, seq: int, key: int | str, columns: dict[str, Any], meta: tuple[Any, ...]) -> None:
         """One accepted output. `columns` are its fields, `meta` the values of `META`."""
-        self._rows.append((seq, key, columns, meta))
-        if len(self._rows) >= ROWS_AT_ONCE:
+        self._seqs.append(seq)
+        self._keys.append(key)
+        if self._loose:
+            columns = {LOOSE: msgspec.json.encode(columns).decode()}
+        for name, column in self._outputs:
+            column.append(columns.get(name))
+        for column, value in zip(self._metas, meta, strict=True):
+            column.append(value)
+        if len(self._seqs) >= ROWS_AT_ONCE:
             self.flush()
 
     def flush(self) -> None:
         import pyarrow as pa
 
-        if self._rows:
-            seqs, keys, outputs, metas = zip(*self._rows, strict=True)
-            if self._loose:
-                values = [[msgspec.json.encode(output).decode() for output in outputs]]
-            else:
-                values = [[output.get(name) for output in outputs] for name in self._fields]
-            columns = zip((seqs, keys, *values, *zip(*metas, strict=True)), self._schema, strict=True)
-            arrays = [pa.array(values, type=field.type) for values, field in columns]
+        if self._seqs:
+            fields = zip(self._columns, self._schema, strict=True)
+            arrays = [pa.array(values, type=field.type) for values, field in fields]
             self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
-            self._rows = []
+            for column in self._columns:
+                column.clear()
 
 
 @contextlib.contextmanager

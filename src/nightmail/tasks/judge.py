@@ -14,7 +14,7 @@ from nightmail.tasks.reading import Unreadable
 MAX_MESSAGE = 300
 
 
-class Judged(msgspec.Struct, frozen=True):
+class Judged(msgspec.Struct, frozen=True, gc=False):
     """The output, or why there is none.
 
     `message` is short and for logs and failure lists; `complaint` is for the model and may quote its answer.
