@@ -22,9 +22,11 @@ def surveyed(folder: Path, lines: list[str], *, columns: tuple[str, ...] = (), *
     path = folder / "rows.jsonl"
     path.write_text("".join(line + "\n" for line in lines))
     spec = {name: asked.pop(name) for name in ("key", "limit", "skip_bad_rows") if name in asked}
-    return survey(
+    found = survey(
         SmallPieces([path]), RunSpec(task="t:T", task_name="T", **spec), columns=[*columns], **asked
     )
+    assert found is not None
+    return found
 
 
 def rows(count: int, **more: Any) -> list[str]:
@@ -113,3 +115,11 @@ def test_seen_keys_take_eight_bytes_each():
     assert seen.twice() == set()
     seen.add(["key-77"])
     assert seen.twice() == {hash("key-77")}
+
+
+def test_it_ends_with_nothing_when_the_worker_is_stopped(tmp_path):
+    path, looks = tmp_path / "rows.jsonl", iter([False, True])
+    path.write_text("\n".join([*rows(40), "{"]))
+    spec = RunSpec(task="t:T", task_name="T")
+
+    assert survey(SmallPieces([path]), spec, columns=[], stopped=lambda: next(looks)) is None

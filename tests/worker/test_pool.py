@@ -3,8 +3,8 @@
 import logging
 import os
 import sys
-import threading
 import textwrap
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -42,7 +42,9 @@ async def enqueue(ports: Ports, run: Run, stop: asyncio.Event) -> Run:
     start = msgspec.json.decode(run.position, type=Position) if run.position else Position()
     if run.spec.limit is None:
         ports.shards.expect(sum(path.stat().st_size for path in ports.source.paths if path.exists()))
-    found = await _survey(ports, run, start)
+    found = await _survey(ports, run, start, stop)
+    if found is None:
+        return run
     if run.key_name is None and found.keying is not None:
         await ports.store.runs.record_key(ports.lease, name=found.keying.name, kind=found.keying.kind)
     shard_no = len(await ports.store.requests.list_shards(run.run_no))
@@ -82,7 +84,7 @@ async def enqueue(ports: Ports, run: Run, stop: asyncio.Event) -> Run:
     )
 
 
-async def _survey(ports: Ports, run: Run, start: Position) -> Survey:
+async def _survey(ports: Ports, run: Run, start: Position, stop: asyncio.Event) -> Survey | None:
     schema = ports.task.arrow_schema()
     return await asyncio.to_thread(
         survey,
@@ -92,6 +94,7 @@ async def _survey(ports: Ports, run: Run, start: Position) -> Survey:
         start=start,
         first_seq=run.record_count + 1,
         keying=Keying(run.key_kind, run.key_name) if run.key_kind and run.key_name else None,
+        stopped=stop.is_set,
     )
 
 

@@ -7,7 +7,7 @@ source: each is an error that names its place. What is kept of a source is a few
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -37,14 +37,17 @@ def survey(
     start: Position | None = None,
     first_seq: int = 1,
     keying: Keying | None = None,
-) -> Survey:
-    """Read from `start` to the end of what is wanted. `columns` are the output's own, which the key must not
-    be called like. Raises `SourceError` or `ConfigError`; with `skip_bad_rows`, only for what concerns the
-    source as a whole."""
+    stopped: Callable[[], bool] = lambda: False,
+) -> Survey | None:
+    """Read from `start` to the end of what is wanted; None if `stopped` became true meanwhile. `columns`
+    are the output's own, which the key must not be called like. Raises `SourceError` or `ConfigError`; with
+    `skip_bad_rows`, only for what concerns the source as a whole."""
     seen = Seen()
     counts: list[int] = []
     seq = first_seq
     for piece in source.pieces(start or Position()):
+        if stopped():
+            return None
         rows = source.records(piece)
         if spec.limit is not None:
             rows = rows[: max(0, spec.limit - seq + 1)]
