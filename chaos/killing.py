@@ -9,9 +9,7 @@ from pathlib import Path
 
 from chaos.bill import owed
 from chaos.place import MODEL, Place, Shown, place, summary
-
-# So many calls are on their way at most when a process of mode `sync` dies.
-CALLS_UNDER_WAY = 64
+from nightmail.core.throttle import MOST
 
 
 def by_batch(folder: Path, *, records: int, kills: int, seed: int, speed: float = 40) -> Shown:
@@ -57,7 +55,7 @@ def by_calls(folder: Path, *, records: int, kills: int, seed: int) -> Shown:
         here.write_rows(records)
         command = here.command("--mode", "sync")
         _kill(here, command, kills, seed, shown)
-        _judge(here, command, records, shown, lost_at_most=kills * CALLS_UNDER_WAY)
+        _judge(here, command, records, shown, lost_at_most=kills * int(MOST))
     return shown
 
 

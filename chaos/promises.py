@@ -30,7 +30,7 @@ def shows(seed: int) -> Mapping[str, Callable[[Path], Shown]]:
     }
     return {
         **kills,
-        "kill-calls": partial(killing.by_calls, records=2_000, kills=10, seed=seed),
+        "kill-calls": partial(killing.by_calls, records=20_000, kills=30, seed=seed),
         "quota": partial(filling.alone, **filled, speed=4.0),
         "quota-shared": partial(filling.beside_another, **filled, speed=8.0, minutes=3.0),
         "urgent": partial(turns.urgent, records=6_000, quota=SHARED, speed=10.0),

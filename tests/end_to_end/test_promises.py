@@ -120,4 +120,4 @@ def test_killed_five_times_it_comes_to_its_end_and_executes_nothing_twice(tmp_pa
 
 
 def test_killed_among_its_calls_it_pays_again_only_what_was_on_its_way(tmp_path: Path) -> None:
-    assert killing.by_calls(tmp_path, records=400, kills=3, seed=31).broken == []
+    assert killing.by_calls(tmp_path, records=2_000, kills=3, seed=31).broken == []

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.end_to_end
 
 RUN = ("run", "sections.py", "--input", "rows.jsonl", "--output", "out.parquet", "--poll-interval", "0.1")
 
-# Sends a signal to its own process while the second piece of the input is read, the first time.
+# Sends a signal to its own process while the first piece of the input is read, the first time.
 STRUCK = """
 import os
 import signal
@@ -24,7 +24,7 @@ from pathlib import Path
 
 class Struck(Sections):
     def build(self, record):
-        if record["id"] == "p6000" and not Path("struck").exists():
+        if record["id"] == "p100" and not Path("struck").exists():
             Path("struck").touch()
             os.kill(os.getpid(), signal.SIGTERM)
         return super().build(record)
@@ -35,17 +35,17 @@ def test_while_the_input_is_read(tmp_path: Path) -> None:
     with process.start() as simulator:
         folder = Folder(tmp_path, server=simulator.url)
         folder.write("struck.py", TASK + STRUCK)
-        folder.write_rows("rows.jsonl", 12_000)
+        folder.write_rows("rows.jsonl", 30_000)
         run = (RUN[0], "struck.py:Struck", *RUN[2:])
         stopped = folder.nightmail(*run, "--json")
         assert stopped.code == 3, stopped.err
         assert stopped.result["state"] == "open"
-        assert 0 < stopped.result["records"] < 12_000
+        assert 0 < stopped.result["records"] < 30_000
         assert "detached from run struck-" in stopped.err
         assert simulator.get("/_simulator/books")["batches"] == []
 
         back = folder.nightmail(*run, "--json")
-        assert (back.code, back.result["succeeded"], back.result["requests_sent"]) == (0, 12_000, 12_000)
+        assert (back.code, back.result["succeeded"], back.result["requests_sent"]) == (0, 30_000, 30_000)
 
 
 def test_while_a_file_is_uploaded_and_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
