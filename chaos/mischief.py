@@ -54,6 +54,7 @@ class Cast:
 
     folder: Path
     environment: dict[str, str]
+    pooled: bool = False  # shards are done in processes of their own
     players: list[Player] = field(default_factory=list)
 
     def start(self, name: str, *arguments: str) -> Player:
@@ -64,7 +65,7 @@ class Cast:
         out, err = logs / f"{stem}.out", logs / f"{stem}.err"
         with out.open("wb") as stdout, err.open("wb") as stderr:
             process = subprocess.Popen(
-                [sys.executable, "-m", "nightmail", *arguments],
+                [sys.executable, "-m", "chaos.pooled" if self.pooled else "nightmail", *arguments],
                 cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
             )  # fmt: skip
         player = Player(name, process, out, err)
@@ -154,6 +155,12 @@ class Mischief:
                 if not going:
                     return
                 self._strike(self.chance.choice(going), deed)
+            case "kill_shard":
+                shards = [pid for player in self.cast.living() for pid in children(player.process.pid)]
+                if not shards:
+                    return
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.chance.choice(shards), signal.SIGKILL)
             case "kill_simulator":
                 self.simulator.kill()
                 self._wait(deed.seconds)
@@ -181,6 +188,16 @@ class Mischief:
             player.fate = "stop"
             player.continues_at = time.monotonic() + deed.seconds
             player.signal(signal.SIGSTOP)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started and that are still there."""
+    told = ""
+    with contextlib.suppress(OSError):
+        # Each thread has children of its own.
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            told += (thread / "children").read_text() + " "
+    return [int(each) for each in told.split()]
 
 
 def environment(*, url: str, key: str, home: Path) -> dict[str, str]:

@@ -60,7 +60,9 @@ class Night:
             options=options,
         ) as simulator:  # fmt: skip
             self._cast = Cast(
-                self.folder, environment(url=simulator.url, key=self.key, home=self.folder / "home")
+                self.folder,
+                environment(url=simulator.url, key=self.key, home=self.folder / "home"),
+                pooled=scenario.pooled,
             )
             try:
                 self._disturb(simulator)
@@ -251,7 +253,8 @@ class Night:
             told=f"{scenario.task} by {scenario.mode}, {scenario.records} records, batches of "
             f"{scenario.max_batch_requests}, {scenario.timing}"
             + (f", with {scenario.companion}" if scenario.companion else "")
-            + (", two runs" if scenario.second_run else ""),
+            + (", two runs" if scenario.second_run else "")
+            + (", in processes" if scenario.pooled else ""),
             violations=[(each.kind, each.what) for each in self.violations],
             struck=dict(evidence.theirs.struck),
             deeds=dict(self._deeds),

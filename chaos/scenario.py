@@ -46,6 +46,7 @@ class Scenario:
     speed: float
     poll_interval: float
     retry: bool
+    pooled: bool  # shards are done in processes of their own, some of which are killed
     faults: tuple[dict[str, Any], ...] = ()
     deeds: tuple[Deed, ...] = ()
 
@@ -187,6 +188,7 @@ def draw(seed: int, *, short: bool = False) -> Scenario:
     companion = chance.choice([None, "run", "worker"])
     if long_stop:
         companion = companion or "worker"
+    pooled = chance.random() < 0.5
     return Scenario(
         seed=seed,
         task=task,
@@ -204,8 +206,9 @@ def draw(seed: int, *, short: bool = False) -> Scenario:
         speed=chance.choice([60.0, 150.0, 400.0]),
         poll_interval=chance.choice([0.2, 0.5, 1.0]),
         retry=chance.random() < 0.6,
+        pooled=pooled,
         faults=_faults(chance, mode=mode, patience=patience, short=short),
-        deeds=_deeds(chance, mode=mode, short=short, long_stop=long_stop),
+        deeds=_deeds(chance, mode=mode, short=short, long_stop=long_stop, pooled=pooled),
     )
 
 
@@ -232,10 +235,12 @@ def _some(chance: random.Random, kinds: dict[str, _Draw], count: int) -> dict[st
     return {name: kinds[name] for name in chance.sample(sorted(kinds), count)}
 
 
-def _deeds(chance: random.Random, *, mode: str, short: bool, long_stop: bool) -> tuple[Deed, ...]:
+def _deeds(
+    chance: random.Random, *, mode: str, short: bool, long_stop: bool, pooled: bool
+) -> tuple[Deed, ...]:
     weights = {
         "kill": 6, "stop": 2, "kill_simulator": 2, "jump": 2 if mode == "batch" else 0, "pause": 1,
-        "terminate": 1, "retry": 1, "nothing": 2,
+        "terminate": 1, "retry": 1, "nothing": 2, "kill_shard": 4 if pooled else 0,
     }  # fmt: skip
     count = chance.randint(3, 5) if short else chance.randint(4, 14)
     names = chance.choices(list(weights), list(weights.values()), k=count)
