@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -53,6 +54,31 @@ def test_two_writers_of_one_target_do_not_touch_each_other(tmp_path: Path) -> No
     assert target.read_bytes() == b"one"
     two.commit()
     assert target.read_bytes() == b"two"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_who_clears_up_while_a_writer_ends_does_not_take_the_next_ones_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "out"
+    first, second = AtomicFile(target), None
+    lock = fcntl.flock
+
+    def between_open_and_lock(handle: int, operation: int) -> None:
+        nonlocal second
+        monkeypatch.setattr(fcntl, "flock", lock)
+        first.file.write(b"one")
+        first.commit()
+        second = AtomicFile(target)
+        second.file.write(b"two")
+        lock(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", between_open_and_lock)
+    third = AtomicFile(target)
+    assert second is not None
+    second.commit()
+    assert target.read_bytes() == b"two"
+    third.abort()
     assert list(tmp_path.iterdir()) == [target]
 
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -112,18 +112,16 @@ def _prefix(target: Path) -> str:
 
 
 def _create(target: Path) -> tuple[Path, BinaryIO]:
-    for number in count(1):
-        path = target.parent / f"{_prefix(target)}{os.getpid()}-{number}{_SUFFIX}"
-        try:
-            # Not mkstemp: the output gets the permissions that any new file of this user has.
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-        except FileExistsError:
-            continue
+    while True:
+        # A name that never comes again. Whoever looks for leftovers opens a file, locks it and removes its
+        # name: one that had been given away meanwhile would take another writer's file with it.
+        path = target.parent / f"{_prefix(target)}{os.getpid()}-{secrets.token_hex(8)}{_SUFFIX}"
+        # Not mkstemp: the output gets the permissions that any new file of this user has.
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         # Another sink may have taken the file for a leftover before it was locked.
         if _lock(handle) and os.fstat(handle).st_nlink:
             return path, os.fdopen(handle, "wb")
         os.close(handle)
-    raise AssertionError("count() does not end")
 
 
 def _lock(handle: int) -> bool:
