@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 from generated import publish, table
@@ -16,7 +17,17 @@ def body() -> str:
     """The exit codes, then each command as `--help` has it."""
     codes = table(["exit code", "means"], [[str(int(code)), meaning] for code, meaning in MEANINGS.items()])
     commands: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
-    return "\n\n".join(["## Exit codes", codes, *(_section(name, each) for name, each in commands.items())])
+    return "\n\n".join(["## Exit codes", codes, *(_section(name, each) for name, each in _single(commands))])
+
+
+def _single(commands: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Every command with its whole name; those of a group one by one."""
+    for name, command in commands.items():
+        if hasattr(command, "commands"):
+            for below, each in _single(command.commands):
+                yield f"{name} {below}", each
+        else:
+            yield name, command
 
 
 def _section(name: str, command: Any) -> str:

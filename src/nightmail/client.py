@@ -29,10 +29,12 @@ from nightmail.stores.base import Event, Store
 from nightmail.tasks.base import Task
 from nightmail.worker import reading
 from nightmail.worker.audit import Audit, audit, resolve_doubt
-from nightmail.worker.begin import amount_of, begin, mode_named, seconds_of, want
+from nightmail.worker.begin import amount_of, begin, travel_of, want
 from nightmail.worker.clock import RealClock
 from nightmail.worker.estimating import plan_of
+from nightmail.worker.schedules import Schedules
 from nightmail.worker.service import Service
+from nightmail.worker.timetable import Timetable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -85,6 +87,16 @@ class Client:
         assert self._service is not None
         return self._service
 
+    @property
+    def schedules(self) -> Schedules:
+        """Runs that start by themselves: add, list, change, remove them."""
+        return Schedules(self.settings, self._store, self._clock)
+
+    @property
+    def timetable(self) -> Timetable:
+        """The loop that starts what is due: `await client.timetable.run(stop)`."""
+        return Timetable(self.schedules, self._store, self._clock)
+
     async def start(
         self,
         task: type[Task] | Task | str,
@@ -121,31 +133,25 @@ class Client:
         read the outputs by `outputs`. Raises `ConfigError`, `TaskError`, `SourceError`, `SinkError`, and
         `RunChanged` if the run is there but the task, the input or an option was another.
         """
-        wanted = await asyncio.to_thread(
-            want,
-            task,
-            source,
-            output,
-            self.settings.home,
-            key=key,
-            limit=limit,
-            model=model,
-            mode=mode_named(mode),
-            skip_bad_rows=skip_bad_rows,
-            max_attempts=max_attempts,
-            budget_usd=amount_of(budget),
-            deadline_seconds=seconds_of(deadline),
-            daily_budget_usd=self.settings.daily_budget,
-            priority=priority,
-            quotas={**self.settings.quotas, **(quotas or {})},
-            max_batch_requests=max_batch_requests,
-            max_batch_bytes=max_batch_bytes,
-            max_active_batches=max_active_batches,
-            poll_interval=poll_interval,
-            keep_remote_files=keep_remote_files,
-            provider=self.settings.provider,
-            base_url=self.settings.base_url,
-        )
+        travel: dict[str, Any] = {
+            "key": key,
+            "limit": limit,
+            "model": model,
+            "mode": mode,
+            "skip_bad_rows": skip_bad_rows,
+            "max_attempts": max_attempts,
+            "budget": budget,
+            "deadline": deadline,
+            "priority": priority,
+            "quotas": quotas,
+            "max_batch_requests": max_batch_requests,
+            "max_batch_bytes": max_batch_bytes,
+            "max_active_batches": max_active_batches,
+            "poll_interval": poll_interval,
+            "keep_remote_files": keep_remote_files,
+        }
+        travel = travel_of(self.settings, travel)
+        wanted = await asyncio.to_thread(want, task, source, output, self.settings.home, **travel)
         run = await begin(self._store, wanted, now=self._clock.now(), new=new, as_started=as_started)
         self._worker.add_task(wanted.task)
         return await self._status(run)

@@ -28,9 +28,16 @@ class EventName(StrEnum):
     PROVIDER_TROUBLE = "provider_trouble"  # a call failed and is put off; told at 1, 10, 100 times
     RUN_HURRIED = "run_hurried"  # a deadline nears: what is left goes by calls
     RUN_PUT_OFF = "run_put_off"  # a worker cannot drive the run now, and why
+    RUN_SCHEDULED = "run_scheduled"  # a schedule has started it: which, and for when
+    SCHEDULE_PUT_OFF = "schedule_put_off"  # a schedule cannot start its run now, and why
 
 
-QUIET = (EventName.BATCH_SUBMITTED, EventName.BATCH_RECUT, EventName.REMOTE_FILES_DELETED)
+QUIET = (
+    EventName.BATCH_SUBMITTED,
+    EventName.BATCH_RECUT,
+    EventName.REMOTE_FILES_DELETED,
+    EventName.RUN_SCHEDULED,
+)
 
 
 def log(name: EventName, *, run_id: str, batch_id: str | None, detail: dict[str, Any]) -> None:

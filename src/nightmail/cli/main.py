@@ -25,6 +25,7 @@ from nightmail.cli.options import spread_quotas
 from nightmail.cli.plan import plan
 from nightmail.cli.run import run
 from nightmail.cli.sample import sample
+from nightmail.cli.schedule import schedule
 from nightmail.cli.simulate import simulate
 from nightmail.cli.status import status
 from nightmail.cli.steer import cancel, pause, resume, retry
@@ -60,6 +61,7 @@ for _command in (
     worker,
 ):
     app.command(_command.__name__)(_command)
+app.add_typer(schedule)
 # The simulator reads its own options, --help too.
 app.command(
     "simulate",

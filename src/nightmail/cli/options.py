@@ -87,6 +87,30 @@ MaxBatchBytes = Annotated[
     int | None,
     typer.Option("--max-batch-bytes", min=1, metavar="N", help="Bytes of one batch file, at most."),
 ]
+MaxAttempts = Annotated[
+    int, typer.Option("--max-attempts", min=1, metavar="N", help="How often a record is asked, at most.")
+]
+Priority = Annotated[
+    int,
+    typer.Option(
+        "--priority", metavar="N", help="Runs of higher priority go first on a model's quota; default 0."
+    ),
+]
+MaxActiveBatches = Annotated[
+    int | None,
+    typer.Option(
+        "--max-active-batches", min=1, metavar="N", help="Batches at the provider at one time, at most."
+    ),
+]
+PollInterval = Annotated[
+    float | None,
+    typer.Option(
+        "--poll-interval", min=0.05, metavar="SECONDS", help="Instead of looking often at first, then less."
+    ),
+]
+KeepRemoteFiles = Annotated[
+    bool, typer.Option("--keep-remote-files", help="Leave the batch files at the provider.")
+]
 Detach = Annotated[
     bool,
     typer.Option(

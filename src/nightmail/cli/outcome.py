@@ -83,6 +83,8 @@ def counts(status: RunStatus) -> str:
         parts.append(f"{figures.count(status.open)} open")
     elif Reason.MISSING not in status.failures_by_reason:
         parts.append("0 missing")
+    if status.unchanged:
+        parts.append(f"{figures.count(status.unchanged)} unchanged left out")
     return ", ".join(parts)
 
 

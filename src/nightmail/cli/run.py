@@ -30,39 +30,17 @@ def run(
     base_url: o.BaseUrl = None,
     home: o.Home = None,
     limit: o.Limit = None,
-    max_attempts: Annotated[
-        int, typer.Option("--max-attempts", min=1, metavar="N", help="How often a record is asked, at most.")
-    ] = 4,
+    max_attempts: o.MaxAttempts = 4,
     budget: o.Budget = None,
     deadline: o.Deadline = None,
-    priority: Annotated[
-        int,
-        typer.Option(
-            "--priority", metavar="N", help="Runs of higher priority go first on a model's quota; default 0."
-        ),
-    ] = 0,
+    priority: o.Priority = 0,
     quota: o.Quotas = None,
     max_batch_requests: o.MaxBatchRequests = None,
     max_batch_bytes: o.MaxBatchBytes = None,
-    max_active_batches: Annotated[
-        int | None,
-        typer.Option(
-            "--max-active-batches", min=1, metavar="N", help="Batches at the provider at one time, at most."
-        ),
-    ] = None,
-    poll_interval: Annotated[
-        float | None,
-        typer.Option(
-            "--poll-interval",
-            min=0.05,
-            metavar="SECONDS",
-            help="Instead of looking often at first, then less.",
-        ),
-    ] = None,
+    max_active_batches: o.MaxActiveBatches = None,
+    poll_interval: o.PollInterval = None,
     skip_bad_rows: o.SkipBadRows = False,
-    keep_remote_files: Annotated[
-        bool, typer.Option("--keep-remote-files", help="Leave the batch files at the provider.")
-    ] = False,
+    keep_remote_files: o.KeepRemoteFiles = False,
     new: Annotated[
         bool, typer.Option("--new", help="Start anew, even if this command was run before.")
     ] = False,

@@ -41,7 +41,8 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     Money is in pico-USD, None where a price is unknown. `token_error` is how far our token counts were
     from what was billed (0.02: 2 % too low), None before the first usage came back. `eta` is a range,
-    `hurried` whether the deadline has made the run leave the batch API.
+    `hurried` whether the deadline has made the run leave the batch API; `unchanged` counts further records of
+    the source, which an earlier run of the schedule has delivered as they are.
     """
 
     run_id: RunId
@@ -78,6 +79,7 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: datetime | None
     output: str | None
     failures: str | None
+    unchanged: int = 0
 
     @property
     def savings_pusd(self) -> int | None:
@@ -150,6 +152,7 @@ def status_of(
         finished_at=run.finished_at,
         output=run.spec.output,
         failures=failures if failed else None,
+        unchanged=run.unchanged_count,
     )
 
 
@@ -190,6 +193,7 @@ def summary(status: RunStatus) -> dict[str, object]:
         "pause_reason": status.pause_reason,
         "pause_message": status.pause_message,
         "token_error": status.token_error,
+        "unchanged": status.unchanged,
     }
 
 

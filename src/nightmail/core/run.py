@@ -73,12 +73,16 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     max_active_batches: int | None = None
     poll_interval: float | None = None
     keep_remote_files: bool = False
+    # The schedule that started it; `only_new` leaves out what its earlier runs have delivered unchanged.
+    schedule_no: int | None = None
+    only_new: bool = False
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """A run as the store has it. `position` is where reading the source goes on (JSON, the source's
-    own), `record_count` how many records have been read, `planned_seq` up to which they have been put
-    into a first batch, `hurried_at` when its deadline made it leave the batch API."""
+    own), `record_count` how many records have been read, `unchanged_count` how many of these were left out,
+    `planned_seq` up to which they have been put into a first batch, `hurried_at` when its deadline made it
+    leave the batch API."""
 
     run_no: int
     run_id: RunId
@@ -95,6 +99,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     key_name: str | None = None
     key_kind: KeyKind | None = None
     record_count: int = 0
+    unchanged_count: int = 0
     planned_seq: int = 0
     counted_tokens: int = 0
     billed_tokens: int = 0

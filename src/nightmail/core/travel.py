@@ -71,7 +71,7 @@ def mode_of(run: Run, *, flex: bool, now: datetime) -> Mode:
     if run.spec.mode is Mode.FLEX:
         return Mode.SYNC if in_last_stretch(run, now) else Mode.FLEX
     if run.spec.mode is Mode.AUTO:
-        return calls if is_few(run.record_count) else Mode.BATCH
+        return calls if is_few(run.record_count - run.unchanged_count) else Mode.BATCH
     return run.spec.mode
 
 

@@ -45,7 +45,7 @@ def resolve(spec: str | Path | Sequence[str | Path]) -> tuple[Format, tuple[Path
         if path.resolve() in seen:
             raise SourceError(f"{path} is named twice in the input; its records would be asked twice")
         seen.add(path.resolve())
-    formats = {path: _format_of(path) for path in paths}
+    formats = {path: format_of(path) for path in paths}
     first = paths[0]
     for path in paths:
         if formats[path] != formats[first]:
@@ -64,6 +64,12 @@ def ending(path: Path) -> tuple[str, str]:
     if suffixes and suffixes[-1] in COMPRESSIONS:
         return (suffixes[-2] if len(suffixes) > 1 else ""), suffixes[-1]
     return (suffixes[-1] if suffixes else ""), ""
+
+
+def inputs_in(folder: Path) -> list[Path]:
+    """The files directly in a folder that can be read by their ending, by name; there may be none. Raises
+    `SourceError` if the folder cannot be read."""
+    return [path for path in _entries(folder) if path.is_file() and not _is_marker(path) and _is_known(path)]
 
 
 def fingerprint(paths: Sequence[Path]) -> str:
@@ -103,10 +109,7 @@ def _expand(spec: str | Path) -> list[Path]:
 
 
 def _in_folder(folder: Path) -> list[Path]:
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError as error:
-        raise SourceError(f"{folder} cannot be read: {error.strerror}") from error
+    entries = _entries(folder)
     files = [entry for entry in entries if entry.is_file() and not _is_marker(entry)]
     if not files:
         below = " Its subfolders are not searched: give a glob such as **/*.parquet." if entries else ""
@@ -114,12 +117,25 @@ def _in_folder(folder: Path) -> list[Path]:
     return files
 
 
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise SourceError(f"{folder} cannot be read: {error.strerror}") from error
+
+
+def _is_known(path: Path) -> bool:
+    kind, compression = ending(path)
+    return kind in FORMATS and not (compression and FORMATS[kind] == "parquet")
+
+
 def _is_marker(path: Path) -> bool:
     name = path.name
     return name.startswith(".") or (name.startswith("_") and ending(path)[0] not in FORMATS)
 
 
-def _format_of(path: Path) -> Format:
+def format_of(path: Path) -> Format:
+    """By the ending; `SourceError` if it tells none."""
     kind, compression = ending(path)
     if kind not in FORMATS:
         raise SourceError(f"{path}: the ending does not tell the format; {_KNOWN}")

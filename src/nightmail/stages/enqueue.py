@@ -20,6 +20,7 @@ from nightmail.core.lifecycle import RunEvent
 from nightmail.core.run import KeyKind, Run
 from nightmail.errors import SourceError, TaskError
 from nightmail.sources.base import Piece, Position
+from nightmail.stages.delivered import delivered_before
 from nightmail.stages.keying import Keying
 from nightmail.stages.ports import Ports
 from nightmail.stages.shards import BuildOrder, BuiltPiece
@@ -59,11 +60,13 @@ async def enqueue(ports: Ports, run: Run, stop: asyncio.Event) -> Run:
             piece = await asyncio.to_thread(_next, pieces)
             if piece is None:
                 raise _changed(ports, run)
+            keying = found.keying or Keying(KeyKind.ROW, "row")
             order = BuildOrder(
                 piece=piece,
                 first_seq=first_seq,
                 record_count=count,
-                keying=found.keying or Keying(KeyKind.ROW, "row"),
+                keying=keying,
+                delivered=await delivered_before(ports, run, piece, keying),
                 file_path=f"{run.run_id}/requests/{shard_no:06}.jsonl",
             )
             building.append(_Building(shard_no, order, asyncio.create_task(ports.shards.build(order))))
@@ -105,7 +108,7 @@ def _next(pieces: Iterator[Piece]) -> Piece | None:
 async def _record(ports: Ports, run: Run, building: _Building, groups: dict[str, Group]) -> None:
     """Put a piece's rows into the store, once it is built."""
     order, built = building.order, await building.task
-    if len(built.rows.seqs) + len(built.failed) != order.record_count:
+    if built.record_count != order.record_count:
         raise _changed(ports, run)
     if not run.spec.skip_bad_rows and any(each.reason is Reason.BAD_ROW for each in built.failed):
         raise _changed(ports, run)
@@ -120,6 +123,10 @@ async def _record(ports: Ports, run: Run, building: _Building, groups: dict[str,
             ports.lease, model=model, endpoint=ports.task.endpoint
         )
     rows = built.rows
+    if order.delivered is not None:
+        # Before the shard: a crash between the two leaves digests that the same piece writes again.
+        digests = zip(rows.seqs, built.digests, strict=True)
+        await ports.store.delivered.record_contents(ports.lease, digests)
     shard = Shard(
         shard_no=building.shard_no,
         first_seq=order.first_seq,

@@ -8,6 +8,7 @@ from pathlib import Path
 from nightmail.core.lifecycle import RunEvent
 from nightmail.core.run import Run, RunState, Wish
 from nightmail.stages.deliver import deliver
+from nightmail.stages.delivered import remember
 from nightmail.stages.ports import Ports
 
 
@@ -16,6 +17,8 @@ async def finish(ports: Ports, run: Run, stop: asyncio.Event) -> Run:
     which gives the same files; `stop` set before the end leaves the run as it is."""
     if not await deliver(ports, run, Path(run.spec.output) if run.spec.output else None, stop=stop):
         return run
+    # Before the run counts as delivered: nobody would come back to it afterwards.
+    await remember(ports, run)
     await ports.store.runs.record_delivered(ports.lease, now=ports.now())
     if run.state is RunState.FINISHED:
         return run

@@ -23,8 +23,9 @@ from nightmail.stages.build import BuiltRows, Workshop
 from nightmail.stages.keying import Keying
 from nightmail.stages.parts import part_name, part_schema, writing
 from nightmail.stages.records import Records
+from nightmail.stages.unchanged import leave_out
 from nightmail.stages.validate import Judge, ResultFile, Verdicts
-from nightmail.stores.base import FailedRow, Member, StoredShard
+from nightmail.stores.base import FailedRow, Key, Member, StoredShard
 from nightmail.tasks.prepared import PreparedTask
 
 
@@ -42,21 +43,25 @@ class Tools:
 
 class BuildOrder(msgspec.Struct, frozen=True, kw_only=True, tag="build"):
     """Build the first `record_count` records of a piece, numbered from `first_seq`, and write their lines
-    to the spool file `file_path`."""
+    to the spool file `file_path`. Those that were `delivered` just so before are left out."""
 
     piece: Piece
     first_seq: int
     record_count: int
     keying: Keying
     file_path: str
+    delivered: dict[Key, int] | None = None  # the digests of requests, by key
 
 
 class BuiltPiece(msgspec.Struct, kw_only=True):
-    """What became of them."""
+    """What became of `record_count` records; `digests` of their requests where it matters what was
+    delivered before."""
 
     rows: BuiltRows
     failed: list[FailedRow]
     file_bytes: int
+    record_count: int
+    digests: list[int] = []
 
 
 class JudgeOrder(msgspec.Struct, frozen=True, kw_only=True, tag="judge"):
@@ -77,10 +82,15 @@ def build_piece(tools: Tools, order: BuildOrder) -> BuiltPiece:
     """Carry a `BuildOrder` out."""
     rows = tools.source.records(order.piece)[: order.record_count]
     built = tools.workshop.build(rows, first_seq=order.first_seq, keying=order.keying)
+    digests: list[int] = []
+    if order.delivered is not None:
+        built, digests = leave_out(built, order.delivered, tools.provider, tools.task.endpoint)
     return BuiltPiece(
         rows=built.rows,
         failed=built.failed,
         file_bytes=tools.spool.write(order.file_path, built.lines),
+        record_count=len(rows),
+        digests=digests,
     )
 
 

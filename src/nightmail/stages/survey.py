@@ -115,6 +115,12 @@ def _keying(piece: Piece, rows: list[Record | BadRow], spec: RunSpec, columns: l
         keying = keying_for(first, spec.key)
     except ValueError as error:
         raise SourceError(f"{piece.path}:{piece.row}: {error}. Nothing was sent; see --key.") from None
+    if spec.only_new and keying.kind is KeyKind.ROW:
+        raise SourceError(
+            f"{piece.path}: the records have no key, so which of them are new or changed cannot be told. "
+            "Name a field that names them with --key, or ask for all of them each time with "
+            "--every-record. Nothing was sent."
+        )
     if keying.name in columns:
         raise ConfigError(
             f"the output has a field {keying.name!r}, which is also the key's name: the two would be one "

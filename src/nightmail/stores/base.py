@@ -18,6 +18,7 @@ from nightmail.core.lifecycle import BatchEvent, RunEvent
 from nightmail.core.quota import Enqueued, Hold, Learned
 from nightmail.core.request import Endpoint
 from nightmail.core.run import KeyKind, PauseReason, Run, RunSpec, Wish
+from nightmail.stores.base_schedules import Delivered, Schedules
 from nightmail.stores.nouns import (
     Address,
     Admission,
@@ -310,5 +311,9 @@ class Store(Protocol):
     def batches(self) -> Batches: ...
     @property
     def events(self) -> Events: ...
+    @property
+    def schedules(self) -> Schedules: ...
+    @property
+    def delivered(self) -> Delivered: ...
 
     async def close(self) -> None: ...

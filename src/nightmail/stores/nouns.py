@@ -71,7 +71,8 @@ class Shard(msgspec.Struct, frozen=True, kw_only=True):
 
     `position` is where reading goes on; `source_path` and `source_row` say where the piece began.
     The request lines are in `file_path` (relative to the spool), the piece itself in `piece_path`
-    (None where the task never asks for records again)."""
+    (None where the task never asks for records again). Of its `record_count` records those that are neither
+    ready nor failed are left out, as unchanged."""
 
     shard_no: int
     first_seq: int

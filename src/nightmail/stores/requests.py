@@ -90,7 +90,13 @@ class SqliteRequests:
             record_unsent(tx, run_no, shard.failed, now)
             add_tally(tx, run_no, "state", RequestState.READY, len(ready.seqs))
             add_tally(tx, run_no, "state", RequestState.FAILED, len(shard.failed))
-            tx.run("advance_run", run_no=run_no, position=shard.position, records=shard.record_count)
+            tx.run(
+                "advance_run",
+                run_no=run_no,
+                position=shard.position,
+                records=shard.record_count,
+                unchanged=shard.record_count - len(ready.seqs) - len(shard.failed),
+            )
 
         await self._database.write(work)
 

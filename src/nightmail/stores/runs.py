@@ -15,6 +15,9 @@ from nightmail.stores.base import Lease, Tenure
 from nightmail.stores.database import Database, Transaction, at
 from nightmail.stores.rows import run_of
 
+# Whose rows are forgotten with a run of which nothing was sent.
+_TABLES = ("requests", "attempts", "shards", "files", "groups", "tallies", "events", "waits", "contents")
+
 
 class SqliteRuns:
     """See `nightmail.stores.base.Runs`."""
@@ -103,7 +106,7 @@ class SqliteRuns:
             count = tx.row("count_batches", run_no=run_no)
             if count is None or count["n"]:
                 return False
-            for table in ("requests", "attempts", "shards", "files", "groups", "tallies", "events", "waits"):
+            for table in _TABLES:
                 tx.run(f"delete_{table}_of_run", run_no=run_no)
             return tx.run("delete_unsent_run", run_no=run_no) == 1
 

@@ -9,9 +9,11 @@ from nightmail.core import disk
 from nightmail.errors import DiskFull, StoreError
 from nightmail.stores.batches import SqliteBatches
 from nightmail.stores.database import Database
+from nightmail.stores.delivered import SqliteDelivered
 from nightmail.stores.events import SqliteEvents
 from nightmail.stores.requests import SqliteRequests
 from nightmail.stores.runs import SqliteRuns
+from nightmail.stores.schedules import SqliteSchedules
 
 FILE_NAME = "nightmail.db"
 
@@ -25,6 +27,8 @@ class SqliteStore:
         self.requests = SqliteRequests(database)
         self.batches = SqliteBatches(database)
         self.events = SqliteEvents(database)
+        self.schedules = SqliteSchedules(database)
+        self.delivered = SqliteDelivered(database)
 
     @classmethod
     async def open(cls, home: Path) -> SqliteStore:

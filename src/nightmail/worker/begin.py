@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from nightmail import plugins
+from nightmail.config import Settings
 from nightmail.core.ids import RunId, run_id
 from nightmail.core.pricing import parse_usd
 from nightmail.core.request import Mode
@@ -96,6 +97,9 @@ def want(
     )
     opened = open_source(spec)
     named = [spec.task, *(spec.source_paths), spec.output or "", str(spec.limit) if output is None else ""]
+    if spec.schedule_no is not None:
+        # An occurrence is nobody else's run, whatever it is over.
+        named.append(str(spec.schedule_no))
     identity = hashlib.sha256("\0".join(named).encode()).hexdigest()
     fingerprint = task_parts(prepared) | {
         "the input": opened.fingerprint(),
@@ -105,6 +109,22 @@ def want(
         "--base-url": f"{spec.provider} {spec.base_url}",
     }
     return Wanted(spec=spec, identity=identity, fingerprint=fingerprint, task=prepared, source=opened)
+
+
+def travel_of(settings: Settings, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of `Client.start`, all or some, as `want` takes them: checked, and laid over the settings.
+    Raises `ConfigError`."""
+    rest = dict(given)
+    return {
+        "provider": settings.provider,
+        "base_url": settings.base_url,
+        "daily_budget_usd": settings.daily_budget,
+        "mode": mode_named(rest.pop("mode", Mode.BATCH)),
+        "budget_usd": amount_of(rest.pop("budget", None)),
+        "deadline_seconds": seconds_of(rest.pop("deadline", None)),
+        "quotas": {**settings.quotas, **(rest.pop("quotas", None) or {})},
+        **rest,
+    }
 
 
 def task_parts(task: PreparedTask) -> dict[str, str]:

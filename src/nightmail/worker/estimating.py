@@ -7,29 +7,16 @@ from typing import Any
 
 from nightmail import plugins
 from nightmail.config import Settings, read_prices
-from nightmail.core.request import Mode
 from nightmail.stages.estimate import Plan, estimate
 from nightmail.stores.base import Store
 from nightmail.tokens.counter import counter_for
-from nightmail.worker.begin import want
+from nightmail.worker.begin import travel_of, want
 from nightmail.worker.kit import NO_KEY
 
 
 async def plan_of(settings: Settings, store: Store, task: Any, source: Any, options: dict[str, Any]) -> Plan:
     """See `Client.plan`."""
-    options = dict(options)
-    options["mode"] = Mode(options.get("mode", Mode.BATCH))
-    options["quotas"] = {**settings.quotas, **(options.get("quotas") or {})}
-    wanted = await asyncio.to_thread(
-        want,
-        task,
-        source,
-        None,
-        settings.home,
-        provider=settings.provider,
-        base_url=settings.base_url,
-        **options,
-    )
+    wanted = await asyncio.to_thread(want, task, source, None, settings.home, **travel_of(settings, options))
     provider = plugins.load("providers", settings.provider).open(
         base_url=settings.base_url, api_key=settings.api_key or NO_KEY
     )

@@ -31,6 +31,7 @@ from nightmail.stores.base import (
     Successes,
 )
 from nightmail.testing.conformance.store_extras import extras_are_settled_with_the_batch_that_they_double
+from nightmail.testing.conformance.store_schedules import schedules_start_each_occurrence_once
 
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 RUN = RunId("sections-7f3a")
@@ -51,6 +52,7 @@ async def exercise_store(make: Open) -> None:
     await _a_lost_lease_writes_nothing(store, lease)
     await _a_finished_run_opens_again(store)
     await extras_are_settled_with_the_batch_that_they_double(store, NOW)
+    await schedules_start_each_occurrence_once(store, NOW)
     await store.close()
 
 

@@ -70,7 +70,9 @@ UPDATE runs SET delivered_at = :now WHERE run_no = :run_no;
 
 -- name: advance_run
 -- A shard is in: where reading goes on, and how many records there are now.
-UPDATE runs SET position = :position, record_count = record_count + :records WHERE run_no = :run_no;
+UPDATE runs SET position = :position, record_count = record_count + :records,
+                unchanged_count = unchanged_count + :unchanged
+WHERE run_no = :run_no;
 
 -- name: calibrate_run
 UPDATE runs SET counted_tokens = counted_tokens + :counted, billed_tokens = billed_tokens + :billed

@@ -1,0 +1,92 @@
+"""From what was asked for to a schedule as it is stored: checked where a person still looks at it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, tzinfo
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from nightmail import plugins
+from nightmail.core.schedule import ScheduleSpec, check_cron, check_name, check_output, output_of
+from nightmail.errors import ConfigError
+from nightmail.sinks.files import sink_format
+from nightmail.tasks.base import Task
+from nightmail.worker.begin import amount_of, mode_named, seconds_of, task_of
+
+# Those of `Client.start` that say how a run travels, and what it reads.
+_OPTIONS = {
+    "key", "limit", "model", "mode", "skip_bad_rows", "max_attempts", "budget", "deadline", "priority",
+    "quotas", "max_batch_requests", "max_batch_bytes", "max_active_batches", "poll_interval",
+    "keep_remote_files",
+}  # fmt: skip
+
+
+def spec_of(
+    name: str,
+    task: type[Task] | str,
+    output: str,
+    *,
+    source: str | Path | None,
+    watch: str | Path | None,
+    cron: str | None,
+    time_zone: str,
+    options: Mapping[str, Any],
+    now: datetime,
+) -> ScheduleSpec:
+    """See `Schedules.add`. Reads the task, not the source. Raises `ConfigError`, `TaskError`, `SinkError`."""
+    prepared, reference = task_of(task, model=options.get("model"))
+    if reference.startswith("__main__:"):
+        raise ConfigError(f"{prepared.name} is a task that only this process has; put it into a file")
+    if (source is None) == (watch is None) or (cron is None) != (source is None):
+        raise ConfigError("a schedule has either a source and a cron expression, or a folder to watch")
+    place = Path(str(source if watch is None else watch)).expanduser().absolute()
+    if watch is not None and not place.is_dir():
+        raise ConfigError(f"{place} is no folder, so it cannot be watched")
+    pattern = str(Path(output).expanduser().absolute())
+    zone = zone_of(time_zone)
+    try:
+        check_name(name)
+        check_output(pattern)
+        if cron is not None:
+            check_cron(cron)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    first = Path(output_of(pattern, schedule=name, local=now.astimezone(zone)))
+    plugins.load("sinks", sink_format(first)).check(first)
+    return ScheduleSpec(
+        task=reference,
+        source=str(place),
+        output=pattern,
+        cron=cron,
+        time_zone=time_zone,
+        options=_plain(options),
+    )
+
+
+def zone_of(name: str) -> tzinfo:
+    """Raises `ConfigError` if this machine knows no such zone."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ConfigError(
+            f"there is no time zone {name!r} here; write it like Europe/Berlin (pip install tzdata brings "
+            "all of them)"
+        ) from error
+
+
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of `Client.start` as JSON has them; `ConfigError` for one that there is not, or that is
+    wrong."""
+    unknown = options.keys() - _OPTIONS
+    if unknown:
+        raise ConfigError(f"a schedule has no option {', '.join(sorted(unknown))}")
+    plain = {key: value for key, value in options.items() if value is not None}
+    if "mode" in plain:
+        plain["mode"] = str(mode_named(plain["mode"]))
+    if "budget" in plain:
+        plain["budget"] = amount_of(plain["budget"])
+    if "deadline" in plain:
+        plain["deadline"] = f"{seconds_of(plain['deadline'])}s"
+    return plain

@@ -1,0 +1,46 @@
+"""`nightmail schedule`, in real processes: what is asked twice, what is told, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nightmail.simulator import process
+from tests.end_to_end.command import Folder
+
+pytestmark = pytest.mark.end_to_end
+
+
+def test_each_run_of_a_schedule_asks_what_is_new(tmp_path: Path) -> None:
+    with process.start() as simulator:
+        folder = Folder(tmp_path, server=simulator.url)
+        folder.write_rows("rows.jsonl", 20)
+        added = folder.nightmail(
+            "schedule", "add", "nightly", "sections.py", "--cron", "0 2 * * *", "--input", "rows.jsonl",
+            "--time-zone", "Europe/Berlin", "--output", "{date}.jsonl", "--poll-interval", "0.1", "--json",
+        )  # fmt: skip
+        assert (added.code, added.result["name"], added.result["cron"]) == (0, "nightly", "0 2 * * *")
+
+        first = folder.nightmail("schedule", "run", "nightly", "--json")
+        assert (first.code, first.result["succeeded"], first.result["unchanged"]) == (0, 20, 0), first.err
+        rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+        rows[3]["body"] = "changed"
+        folder.write(
+            "rows.jsonl", "".join(json.dumps(row) + "\n" for row in [*rows, {**rows[0], "id": "new"}])
+        )
+
+        second = folder.nightmail("schedule", "run", "nightly")
+        assert "2 succeeded, 0 failed, 0 missing, 19 unchanged left out" in second.out, second.err
+        assert simulator.get("/_simulator/books")["totals"]["requests"] == 22
+
+    (listed,) = folder.nightmail("schedule", "list", "--json").result["schedules"]
+    assert [each["is_open"] for each in listed["occurrences"]] == [False, False]
+    delivered = Path(listed["occurrences"][0]["output"]).read_text().splitlines()
+    assert [json.loads(line)["id"] for line in delivered] == ["p3", "new"]
+    assert "paused" in folder.nightmail("schedule", "pause", "nightly").out
+    assert folder.nightmail("schedule", "resume", "nightly", "--json").result["paused"] is False
+    assert folder.nightmail("schedule", "remove", "nightly").code == 0
+    gone = folder.nightmail("schedule", "run", "nightly")
+    assert (gone.code, "no schedule 'nightly'" in gone.err) == (2, True)
