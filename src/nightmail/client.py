@@ -29,6 +29,7 @@ from nightmail.stores.base import Event, Store
 from nightmail.tasks.base import Task
 from nightmail.worker import reading
 from nightmail.worker.audit import Audit, audit, resolve_doubt
+from nightmail.worker.backup import Backup, Restored, back_up, restore
 from nightmail.worker.begin import amount_of, begin, travel_of, want
 from nightmail.worker.clock import RealClock
 from nightmail.worker.estimating import plan_of
@@ -276,6 +277,15 @@ class Client:
     async def plan(self, task: type[Task] | Task | str, source: Any, **options: Any) -> Plan:
         """What a run would be; no call is made and nothing is kept. Takes the options of `start`."""
         return await plan_of(self.settings, self._store, task, source, options)
+
+    async def backup(self, path: str | Path) -> Backup:
+        """Copy the home, as it is at one moment, into a new folder; workers may go on meanwhile."""
+        return await back_up(self.settings, self._store, self._clock, Path(path))
+
+    @staticmethod
+    async def restore(path: str | Path, home: str | Path | None = None) -> Restored:
+        """Make a home, where none is, of a back-up. Its unfinished runs and its schedules are paused."""
+        return await restore(config.read(home=home), RealClock(), Path(path))
 
     async def doctor(self, *, fix: bool = False) -> Audit:
         """Compare the store with itself, with the spool and with the provider's account; with `fix`, mend

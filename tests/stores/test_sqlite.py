@@ -22,6 +22,14 @@ async def test_it_does_what_every_store_must_do(tmp_path):
     await exercise_store(lambda: SqliteStore.open(tmp_path))
 
 
+async def test_a_new_home_may_be_opened_by_many_at_the_same_moment(tmp_path):
+    for number in range(10):
+        home = tmp_path / str(number)
+        opened = await asyncio.gather(*(SqliteStore.open(home) for _ in range(6)))
+        for store in opened:
+            await store.close()
+
+
 async def test_a_home_of_a_newer_nightmail_is_left_alone(tmp_path):
     await (await SqliteStore.open(tmp_path)).close()
     with sqlite3.connect(tmp_path / "nightmail.db") as newer:

@@ -17,6 +17,7 @@ from typing import Annotated
 
 import typer
 
+from nightmail.cli.backup import backup, restore
 from nightmail.cli.demo import demo
 from nightmail.cli.doctor import doctor
 from nightmail.cli.exits import MEANINGS, Exit, exit_of, message_of
@@ -59,6 +60,8 @@ for _command in (
     export,
     doctor,
     worker,
+    backup,
+    restore,
 ):
     app.command(_command.__name__)(_command)
 app.add_typer(schedule)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from nightmail.core.batch import Batch, BatchState
@@ -315,5 +316,10 @@ class Store(Protocol):
     def schedules(self) -> Schedules: ...
     @property
     def delivered(self) -> Delivered: ...
+
+    async def copy(self, folder: Path) -> None:
+        """Write everything, as it is at one moment, into another folder, from which it can be opened. Others
+        go on meanwhile."""
+        ...
 
     async def close(self) -> None: ...

@@ -7,6 +7,7 @@ process follow the other. Between processes SQLite's own lock decides (BEGIN IMM
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,12 +16,13 @@ from itertools import starmap
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
-from nightmail.errors import LeaseLost, SchemaTooNew
+from nightmail.errors import LeaseLost, SchemaTooNew, StoreError
 from nightmail.stores.base import Lease
 from nightmail.stores.queries import load, migrations
 from nightmail.stores.refusals import BUSY_TIMEOUT, store_error
 
 T = TypeVar("T")
+OPENERS = 20  # of a new home at the same moment, at most
 
 
 def at(moment: datetime) -> str:
@@ -104,7 +106,7 @@ class Database:
         )
         try:
             connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA journal_mode = WAL")
+            _use_wal(connection)
             # A commit survives a crash of the process at NORMAL, but a power cut may undo the newest:
             # a create call must not outlive the memory of its intent, so commits are synced.
             connection.execute("PRAGMA synchronous = FULL")
@@ -171,10 +173,41 @@ class Database:
         except sqlite3.Error as error:
             raise store_error(self.path, error) from error
 
+    def copy(self, target: Path) -> None:
+        """Write the database as it is at one moment to the file `target`. By a connection of its own, and in
+        one step: it holds nobody up, and is not begun anew when somebody writes meanwhile."""
+        try:
+            with (
+                contextlib.closing(sqlite3.connect(self.path, timeout=BUSY_TIMEOUT)) as source,
+                contextlib.closing(sqlite3.connect(target)) as copy,
+            ):
+                source.backup(copy, pages=-1)
+                (said,) = copy.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.Error as error:
+            raise store_error(target, error) from error
+        if said != "ok":
+            raise StoreError(f"{self.path} is damaged, and so would be its copy: {said}")
+
     async def close(self) -> None:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, self._connection.close)
         self._thread.shutdown()
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """SQLite does not wait here for others who open the same new file at the same moment; it does for a
+    transaction, after which one of them has done it."""
+    for _ in range(OPENERS):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+        else:
+            return
+    connection.execute("PRAGMA journal_mode = WAL")
 
 
 def _statements(sql: str) -> list[str]:

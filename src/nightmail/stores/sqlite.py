@@ -35,6 +35,9 @@ class SqliteStore:
         """Open the home's database; made, with its folder, if it is not there."""
         return cls(await asyncio.to_thread(_open, home))
 
+    async def copy(self, folder: Path) -> None:
+        await asyncio.to_thread(self._database.copy, folder / FILE_NAME)
+
     async def close(self) -> None:
         await self._database.close()
 
