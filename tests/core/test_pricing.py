@@ -68,7 +68,8 @@ def test_a_million_tokens_cost_the_published_price() -> None:
     "usage", [Usage(0, 0), Usage(10, 3), Usage(10, 3, 4), Usage(10, 3, 50), Usage(300_000, 9, 7, 2)]
 )
 def test_a_tariff_is_the_cost_with_the_rates_looked_up_once(mode: Mode, model: str, usage: Usage) -> None:
-    assert tariff(price(model), mode=mode)(usage) == cost_pusd(usage, price(model), mode=mode)
+    costs = tariff(price(model), mode=mode)([usage, usage])
+    assert costs == [cost_pusd(usage, price(model), mode=mode)] * 2
 
 
 def test_auto_is_estimated_as_the_dearer_of_what_it_may_become() -> None:

@@ -65,7 +65,7 @@ def test_a_good_answer_is_the_output(answer: Answer, output: Any) -> None:
     judged = judge(answer('{"section": "net", "prices": [1, 2]}'), output=output)
 
     assert (judged.rejection, judged.message, judged.complaint) == (None, None, None)
-    assert prepared(output=output).columns(judged.output) == {"section": "net", "prices": [1, 2]}
+    assert prepared(output=output).rows([judged.output]) == [{"section": "net", "prices": [1, 2]}]
 
 
 @every_kind
@@ -281,7 +281,7 @@ def test_no_answer_makes_judging_raise(text: str) -> None:
         judged = task.judge(response)
         assert (judged.rejection is None) == (judged.message is None)
         if judged.rejection is None:
-            task.columns(judged.output)
+            task.rows([judged.output])
 
 
 def test_deep_nesting_does_not_crash(answer: Answer) -> None:

@@ -88,7 +88,7 @@ def arrow(task: PreparedTask) -> dict[str, str]:
 
 def table(task: PreparedTask, *outputs: Any) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = pa.Table.from_pylist(
-        [task.columns(output) for output in outputs], schema=task.arrow_schema()
+        task.rows(outputs), schema=task.arrow_schema()
     ).to_pylist()
     return rows
 

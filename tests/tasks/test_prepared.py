@@ -278,7 +278,7 @@ def test_cutting_again_and_again_comes_to_an_end(text: str) -> None:
 def test_labels_are_a_column_named_output() -> None:
     task = PreparedTask(subclass(output=Literal["a", "b"]))
 
-    assert task.columns("a") == {"output": "a"}
+    assert task.rows(["a"]) == [{"output": "a"}]
     schema = task.arrow_schema()
     assert schema is not None
     assert schema.names == ["output"]
@@ -304,8 +304,8 @@ def test_a_parse_of_ones_own_has_the_columns_that_it_declares() -> None:
             return 3
 
     assert PreparedTask(Counted).arrow_schema() is None
-    assert PreparedTask(Counted).columns({"length": 3}) == {"length": 3}
-    assert PreparedTask(Counted).columns(3) == {"output": 3}
+    assert PreparedTask(Counted).rows([{"length": 3}]) == [{"length": 3}]
+    assert PreparedTask(Counted).rows([3]) == [{"output": 3}]
     assert PreparedTask(Hidden).arrow_schema() is None
     for declared in (Declared, Texts):
         schema = PreparedTask(declared).arrow_schema()

@@ -8,7 +8,7 @@ sources; a user's file of the same form on top of it); reading the file is the c
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 
@@ -159,19 +159,23 @@ def billed_mode(mode: Mode, tier: str | None) -> Mode:
     return Mode.SYNC if mode is Mode.FLEX and tier != FLEX_TIER else mode
 
 
-def tariff(price: Price, *, mode: Mode) -> Callable[[Usage], int]:
-    """`cost_pusd` of single requests, for a million of them: the rates are looked up once."""
+def tariff(price: Price, *, mode: Mode) -> Callable[[Sequence[Usage]], list[int]]:
+    """`cost_pusd` of each of many requests: the rates are looked up once."""
     if price.long is not None:
-        return lambda usage: cost_pusd(usage, price, mode=mode)
+        return lambda usages: [cost_pusd(usage, price, mode=mode) for usage in usages]
     rates = price.batch if mode in (Mode.BATCH, Mode.FLEX) else price.standard
     into, out, cached_rate = rates.input, rates.output, rates.input if rates.cached is None else rates.cached
     off = into - cached_rate
 
-    def cost(usage: Usage) -> int:
-        told = usage.input_tokens * into + usage.output_tokens * out
-        return told - min(usage.cached_tokens, usage.input_tokens) * off if usage.cached_tokens else told
+    def costs(usages: Sequence[Usage]) -> list[int]:
+        return [
+            usage.input_tokens * into
+            + usage.output_tokens * out
+            - (min(usage.cached_tokens, usage.input_tokens) * off if usage.cached_tokens else 0)
+            for usage in usages
+        ]
 
-    return cost
+    return costs
 
 
 def sync_cost(usage: Usage, price: Price, *, requests: int = 1) -> int:

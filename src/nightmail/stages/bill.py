@@ -3,6 +3,8 @@ beyond them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from nightmail.core.batch import Batch
 from nightmail.core.pricing import Price, billed_mode, cost_pusd, tariff
 from nightmail.core.request import Mode
@@ -32,23 +34,37 @@ class Bill:
     def add(self, usage: Usage, counted: int | None = None, *, tier: str | None = None) -> int | None:
         """One billed answer, by the tier that it names; its cost. `counted` is our count of its request,
         where we have one."""
-        self.answers += 1
+        return self.add_all([usage], [counted or 0], [tier])[0]
+
+    def add_all(
+        self, usages: Sequence[Usage], counted: Sequence[int], tiers: Sequence[str | None]
+    ) -> list[int | None]:
+        """Many at once; a `counted` of 0 is none."""
+        self.answers += len(usages)
         tokens = self._tokens
-        tokens[0] += usage.input_tokens
-        tokens[1] += usage.output_tokens
-        tokens[2] += usage.cached_tokens
-        tokens[3] += usage.reasoning_tokens
-        if counted is not None and usage.input_tokens:
-            self._counted += counted
-            self._compared += usage.input_tokens
+        tokens[0] += sum([usage.input_tokens for usage in usages])
+        tokens[1] += sum([usage.output_tokens for usage in usages])
+        tokens[2] += sum([usage.cached_tokens for usage in usages])
+        tokens[3] += sum([usage.reasoning_tokens for usage in usages])
+        both = [
+            (ours, usage.input_tokens)
+            for ours, usage in zip(counted, usages, strict=True)
+            if ours and usage.input_tokens
+        ]
+        self._counted += sum([ours for ours, _ in both])
+        self._compared += sum([theirs for _, theirs in both])
         if self.cost_pusd is None or self.sync_cost_pusd is None or self._cost is None:
-            return None
+            return [None] * len(usages)
         assert self._sync_cost is not None
-        sync_cost = self._sync_cost(usage)
-        cost = self._cost(usage) if billed_mode(self._mode, tier) is self._mode else sync_cost
-        self.cost_pusd += cost
-        self.sync_cost_pusd += sync_cost
-        return cost
+        sync_costs, costs = self._sync_cost(usages), self._cost(usages)
+        if self._mode is Mode.FLEX:
+            costs = [
+                cost if billed_mode(self._mode, tier) is self._mode else sync_cost
+                for cost, sync_cost, tier in zip(costs, sync_costs, tiers, strict=True)
+            ]
+        self.cost_pusd += sum(costs)
+        self.sync_cost_pusd += sum(sync_costs)
+        return [*costs]
 
     def waste(self, cost: int | None) -> None:
         """An answer that was added has bought no accepted output."""

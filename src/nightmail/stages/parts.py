@@ -7,7 +7,7 @@ between. `deliver` puts the parts together; only rows that the store calls succe
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -59,40 +59,33 @@ def part_schema(key_name: str, key_kind: KeyKind, outputs: pa.Schema | None) -> 
 
 
 class PartWriter:
-    """Rows in, record batches out; holds at most `ROWS_AT_ONCE` rows, column by column: a row that is an
-    object of its own is one more for the interpreter to look at whenever it looks for garbage."""
+    """Accepted outputs in, some thousands at a time, each time a record batch out. Columns, since a row that
+    is an object of its own is one more for the interpreter to look at whenever it looks for garbage."""
 
     def __init__(self, writer: pa.ipc.RecordBatchFileWriter, schema: pa.Schema) -> None:
         self._writer = writer
         self._schema = schema
         self._loose = LOOSE in schema.names
-        self._columns: list[list[Any]] = [[] for _ in schema.names]
-        self._seqs, self._keys = self._columns[:2]
-        self._outputs = list(zip(schema.names[2 : -len(META)], self._columns[2 : -len(META)], strict=True))
-        self._metas = self._columns[-len(META) :]
+        self._outputs = schema.names[2 : -len(META)]
 
-    def add(self, seq: int, key: int | str, columns: dict[str, Any], meta: tuple[Any, ...]) -> None:
-        """One accepted output. `columns` are its fields, `meta` the values of `META`."""
-        self._seqs.append(seq)
-        self._keys.append(key)
-        if self._loose:
-            columns = {LOOSE: msgspec.json.encode(columns).decode()}
-        for name, column in self._outputs:
-            column.append(columns.get(name))
-        for column, value in zip(self._metas, meta, strict=True):
-            column.append(value)
-        if len(self._seqs) >= ROWS_AT_ONCE:
-            self.flush()
-
-    def flush(self) -> None:
+    def add(
+        self,
+        seqs: Sequence[int],
+        keys: Sequence[int | str],
+        outputs: Sequence[dict[str, Any]],
+        meta: Sequence[Sequence[Any]],
+    ) -> None:
+        """Outputs by their fields, best `ROWS_AT_ONCE` of them; `meta` are the columns of `META`."""
         import pyarrow as pa
 
-        if self._seqs:
-            fields = zip(self._columns, self._schema, strict=True)
-            arrays = [pa.array(values, type=field.type) for values, field in fields]
-            self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
-            for column in self._columns:
-                column.clear()
+        if self._loose:
+            outputs = [{LOOSE: msgspec.json.encode(each).decode()} for each in outputs]
+        fields = [[each.get(name) for each in outputs] for name in self._outputs]
+        arrays = [
+            pa.array(values, type=field.type)
+            for values, field in zip([seqs, keys, *fields, *meta], self._schema, strict=True)
+        ]
+        self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
 
 
 @contextlib.contextmanager
@@ -101,9 +94,7 @@ def writing(spool: Spool, name: str, schema: pa.Schema) -> Iterator[PartWriter]:
     import pyarrow as pa
 
     with spool.replacing(name) as file, pa.ipc.new_file(file, schema) as writer:
-        part = PartWriter(writer, schema)
-        yield part
-        part.flush()
+        yield PartWriter(writer, schema)
 
 
 def read_part(spool: Spool, name: str) -> Iterator[pa.RecordBatch]:

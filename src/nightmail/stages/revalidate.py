@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 from nightmail.core.batch import Batch
 from nightmail.core.failure import Reason
 from nightmail.core.run import KeyKind, Run
-from nightmail.stages.parts import part_schema, writing
+from nightmail.stages.accepted import PICO
+from nightmail.stages.parts import ROWS_AT_ONCE, PartWriter, part_schema, writing
 from nightmail.stages.ports import Ports
 from nightmail.stages.records import Records
-from nightmail.stages.validate import PICO
 from nightmail.stores.base import Failure, StoredShard
 
 PAGE = 10_000
@@ -59,7 +60,8 @@ def _judge(
     """The failures whose answers pass now, their outputs in a part of their own."""
     records = Records(ports.spool, ports.source, shards) if shards else None
     schema = part_schema(run.key_name or "row", run.key_kind or KeyKind.ROW, ports.task.arrow_schema())
-    accepted = []
+    accepted: list[Failure] = []
+    good: list[tuple[Failure, str, Any]] = []  # not in the part yet
     with writing(ports.spool, f"{run.run_id}/outputs/{batch.batch_no}.again-{token}.arrow", schema) as part:
         for failure in failures:
             assert failure.answer is not None
@@ -73,13 +75,25 @@ def _judge(
                 continue
             if records is not None and ports.task.check(judged.output, records.read(failure.seq)) is not None:
                 continue
-            meta = (
-                response.model or batch.model,
-                failure.attempts,
-                failure.spent_input,
-                failure.spent_output,
-                None if failure.spent_pusd is None else failure.spent_pusd / PICO,
-            )
-            part.add(failure.seq, failure.key, ports.task.columns(judged.output), meta)
             accepted.append(failure)
+            good.append((failure, response.model or batch.model, judged.output))
+            if len(good) >= ROWS_AT_ONCE:
+                _write(ports, part, good)
+        _write(ports, part, good)
     return accepted
+
+
+def _write(ports: Ports, part: PartWriter, good: list[tuple[Failure, str, Any]]) -> None:
+    if not good:
+        return
+    failures, models, outputs = zip(*good, strict=True)
+    good.clear()
+    meta = (
+        models,
+        [failure.attempts for failure in failures],
+        [failure.spent_input for failure in failures],
+        [failure.spent_output for failure in failures],
+        [None if failure.spent_pusd is None else failure.spent_pusd / PICO for failure in failures],
+    )
+    keys = [failure.key for failure in failures]
+    part.add([failure.seq for failure in failures], keys, ports.task.rows(outputs), meta)

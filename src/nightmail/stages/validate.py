@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import PurePath
-from typing import Any
 
 import msgspec
 
@@ -23,6 +22,7 @@ from nightmail.core.result import Finish, Outcome, Rejection, Response, Result
 from nightmail.core.usage import NO_USAGE, Usage
 from nightmail.providers.base import Provider
 from nightmail.spool import Spool
+from nightmail.stages.accepted import Accepted
 from nightmail.stages.bill import Bill
 from nightmail.stages.build import described
 from nightmail.stages.parts import PartWriter
@@ -32,7 +32,6 @@ from nightmail.tasks.prepared import PreparedTask
 
 RESULT_KINDS = ("output", "errors")
 MAX_MESSAGE = 2_000
-PICO = 1_000_000_000_000
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,8 +97,10 @@ class Judge:
         self._batch = batch
         self._members = {member.seq: member for member in members}
         self._records = records
-        self._part = part
+        self._checks = task.checks
+        self._calls_on_output = task.calls_on_output
         self._succeeded: set[int] = set()
+        self._accepted = Accepted(part, task.rows, model=batch.model)
         self._problems: dict[int, Problem] = {}
         bills = {each.batch_no: Bill(each, price) for each in (batch, *extras)}
         self._bill = bills[batch.batch_no]
@@ -107,7 +108,7 @@ class Judge:
         self._billed: dict[int, set[int]] = {number: set() for number in bills}
         self._bills = bills
         self._extras = extras
-        self._verdicts = Verdicts(successes=Successes())
+        self._verdicts = Verdicts(successes=self._accepted.successes)
 
     def judge(self, files: Sequence[ResultFile]) -> Verdicts:
         """Read every line of `files`, those of extras last, then find out what is in none of them."""
@@ -117,6 +118,7 @@ class Judge:
             read = self._line if file.batch_no == self._batch.batch_no else self._extra_line
             for offset, line in self._spool.lines(file.name):
                 read(line, file.file_no, offset)
+            self._accepted.write(self._bill, file.file_no)
         absent = _absent_outcome(self._batch.phase)
         for seq, member in self._members.items():
             if seq in self._succeeded:
@@ -207,15 +209,15 @@ class Judge:
         self._response(member, response, file_no, offset, len(line))
 
     def _response(self, member: Member, response: Response, file_no: int, offset: int, length: int) -> None:
-        usage = response.usage
-        cost = self._bill.add(usage, member.tokens, tier=response.tier)
         judged = self._task.judge(response)
-        rejection, message, complaint = judged.rejection, judged.message, judged.complaint
-        output = judged.output
-        if rejection is None and self._records is not None:
+        rejection, output = judged.rejection, judged.output
+        message, complaint = judged.message, judged.complaint
+        if rejection is None and self._checks and self._records is not None:
             message = complaint = self._task.check(output, self._records.read(member.seq))
             rejection = Rejection.CHECK if message is not None else None
         if rejection is not None:
+            usage = response.usage
+            cost = self._bill.add(usage, member.tokens, tier=response.tier)
             self._bill.waste(cost)
             self._problems[member.seq] = Problem(
                 member=member,
@@ -230,33 +232,14 @@ class Judge:
                 cost_pusd=cost,
             )
             return
-        answers = self._verdicts.successes
-        answers.seqs.append(member.seq)
-        answers.file_nos.append(file_no)
-        answers.offsets.append(offset)
-        answers.lengths.append(length)
-        answers.input_tokens.append(usage.input_tokens)
-        answers.output_tokens.append(usage.output_tokens)
-        answers.costs_pusd.append(cost)
-        self._accept(member, response, output, cost)
-
-    def _accept(self, member: Member, response: Response, output: Any, cost: int | None) -> None:
-        usage = response.usage
-        spent = None if cost is None or member.spent_pusd is None else cost + member.spent_pusd
-        meta = (
-            response.model or self._batch.model,
-            member.attempts + 1,
-            member.spent_input + usage.input_tokens,
-            member.spent_output + usage.output_tokens,
-            None if spent is None else spent / PICO,
-        )
-        self._part.add(member.seq, member.key, self._task.columns(output), meta)
         self._succeeded.add(member.seq)
-        if self._task.calls_on_output and self._records is not None:
+        if self._calls_on_output and self._records is not None:
             try:
                 self._task.task.on_output(self._records.read(member.seq), output)
             except Exception as error:  # the user's code; the output is good all the same
                 self._verdicts.callback_errors.append(f"record {member.key!r}: {described(error)}"[:500])
+        if self._accepted.add(member, response, output, offset, length):
+            self._accepted.write(self._bill, file_no)
 
 
 def _absent_outcome(phase: Phase | None) -> Outcome:

@@ -12,6 +12,7 @@ from nightmail.errors import Rejected
 from nightmail.tasks.reading import Unreadable
 
 MAX_MESSAGE = 300
+_COMPLETE = Finish.COMPLETE  # for each answer: looking it up in its class is slower than comparing
 
 
 class Judged(msgspec.Struct, frozen=True, gc=False):
@@ -28,7 +29,7 @@ class Judged(msgspec.Struct, frozen=True, gc=False):
 
 def judge(parse: Callable[[Response], Any], response: Response) -> Judged:
     """What `parse` makes of an answer, or the reason against it. Never raises for a bad answer."""
-    if response.finish is not Finish.COMPLETE or response.refusal is not None:
+    if response.finish is not _COMPLETE or response.refusal is not None:
         if response.refusal is not None and not response.text:
             return _rejected(Rejection.REFUSED, response.refusal)
         if response.finish is Finish.TRUNCATED:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal, get_args, get_origin
@@ -25,7 +25,7 @@ WRAPPED_COLUMN = "output"
 class OutputForm:
     """How one output type is asked for, read and put into columns.
 
-    `schema` describes the answers that are accepted, `column_schema` what `plain` returns for an
+    `schema` describes the answers that are accepted, `column_schema` what `plain` returns for each
     output. `wrapper` is the field in which a value that is no object travels.
     """
 
@@ -33,7 +33,7 @@ class OutputForm:
     schema: dict[str, Any]
     column_schema: dict[str, Any]
     decode: Callable[[str], Any]
-    plain: Callable[[Any], Any]
+    plain: Callable[[Sequence[Any]], list[Any]]
     wrapper: str | None = None
 
 
@@ -74,7 +74,7 @@ def _json_schema_form(given: dict[str, Any]) -> OutputForm:
         schema=accepted,
         column_schema=accepted,
         decode=decode,
-        plain=lambda value: value,
+        plain=list,
     )
 
 
@@ -163,7 +163,7 @@ def _pydantic_form(output: Any) -> OutputForm:
         schema=schema,
         column_schema=adapter.json_schema(mode="serialization", by_alias=False),
         decode=decode,
-        plain=lambda value: to_python(value, mode="json", by_alias=False),
+        plain=lambda values: [to_python(value, mode="json", by_alias=False) for value in values],
         wrapper=wrapper,
     )
 
@@ -186,7 +186,7 @@ def _msgspec_form(output: Any) -> OutputForm:
         schema=schema,
         column_schema=column_schema,
         decode=decode,
-        plain=msgspec.to_builtins,
+        plain=lambda values: msgspec.to_builtins(list(values)),
         wrapper=wrapper,
     )
 

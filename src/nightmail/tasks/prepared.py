@@ -7,6 +7,7 @@ raises goes through unchanged, except where a method judges an answer: there it 
 from __future__ import annotations
 
 import typing
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -60,8 +61,8 @@ class PreparedTask:
         overrides = type(task)
         self._chooses_model = model is None and overrides.model_for is not Task.model_for
         self.calls_on_output = overrides.on_output is not Task.on_output
-        self._checks = overrides.check is not Task.check
-        self.needs_record = self._checks or self.calls_on_output or overrides.repair is not Task.repair
+        self.checks = overrides.check is not Task.check
+        self.needs_record = self.checks or self.calls_on_output or overrides.repair is not Task.repair
         if not self._model and not self._chooses_model:
             raise TaskError(f'{self.name} names no model. Set `model = "..."` on the class, or give --model')
 
@@ -141,7 +142,7 @@ class PreparedTask:
 
     def check(self, output: Any, record: Any) -> str | None:
         """The complaint of the task's own check, or None if the output is good."""
-        if not self._checks:
+        if not self.checks:
             return None
         try:
             self.task.check(output, record)
@@ -151,9 +152,10 @@ class PreparedTask:
             return f"check raised {type(error).__name__}: {error}"
         return None
 
-    def columns(self, output: Any) -> dict[str, Any]:
-        """An output as the columns of one row: JSON-able values that fit `arrow_schema`."""
-        return free_columns(output) if self._columns is None else self._columns.columns(output)
+    def rows(self, outputs: Sequence[Any]) -> list[dict[str, Any]]:
+        """Outputs as rows of a table: JSON-able values, which fit `arrow_schema` by their names. They may be
+        the outputs themselves."""
+        return list(map(free_columns, outputs)) if self._columns is None else self._columns.rows(outputs)
 
     def arrow_schema(self) -> pa.Schema | None:
         """The columns of an output; None if a `parse` of the task's own returns an undeclared type."""

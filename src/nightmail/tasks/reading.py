@@ -7,6 +7,7 @@ a complaint for the model, which may quote the value that is wrong.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import is_dataclass
 from enum import Enum
 from typing import Any, Protocol
@@ -44,8 +45,9 @@ class Reader(Protocol):
         """The output. Raises `Unreadable`."""
         ...
 
-    def columns(self, output: Any) -> dict[str, Any]:
-        """The output as the columns of one row."""
+    def rows(self, outputs: Sequence[Any]) -> list[dict[str, Any]]:
+        """The outputs as rows of a table: its columns are found in each by their names. Not to be changed:
+        they may be the outputs themselves."""
         ...
 
 
@@ -73,8 +75,8 @@ class TextReader:
             raise Unreadable(Rejection.MALFORMED, "the answer is empty")
         return response.text
 
-    def columns(self, output: Any) -> dict[str, Any]:
-        return {WRAPPED_COLUMN: output}
+    def rows(self, outputs: Sequence[Any]) -> list[dict[str, Any]]:
+        return [{WRAPPED_COLUMN: output} for output in outputs]
 
 
 class VectorReader:
@@ -99,8 +101,8 @@ class VectorReader:
             raise Unreadable(Rejection.SCHEMA, f"the answer holds {len(vectors)} vectors instead of one")
         return vectors[0]
 
-    def columns(self, output: Any) -> dict[str, Any]:
-        return {self._column: output}
+    def rows(self, outputs: Sequence[Any]) -> list[dict[str, Any]]:
+        return [{self._column: output} for output in outputs]
 
 
 # The categories of omni-moderation-latest (API reference "Moderations", read 2026-11). The models before
@@ -147,8 +149,8 @@ class ModerationReader:
             raise Unreadable(Rejection.SCHEMA, f"the answer holds {len(results)} results instead of one")
         return msgspec.structs.asdict(results[0])
 
-    def columns(self, output: Any) -> dict[str, Any]:
-        return dict(output)
+    def rows(self, outputs: Sequence[Any]) -> list[dict[str, Any]]:
+        return list(outputs)
 
 
 class JsonReader:
@@ -161,6 +163,7 @@ class JsonReader:
         self.shape = Shape(Kind.STRUCT, fields=fields)
         self._decode = form.decode
         self._pairs: list[tuple[str, Convert | None]] = [(name, converter(f)) for name, f in fields.items()]
+        self._converts = any(convert for _, convert in self._pairs)
         self._has_integers = _has_integers(self.shape)
 
     def read(self, response: Response) -> Any:
@@ -198,16 +201,19 @@ class JsonReader:
             return Unreadable(Rejection.MALFORMED, f"reading the answer raised {raised}")
         return Unreadable(Rejection.SCHEMA, _joined(problems), _joined(problems, quoting=True))
 
-    def columns(self, output: Any) -> dict[str, Any]:
-        plain = self.form.plain(output)
+    def rows(self, outputs: Sequence[Any]) -> list[dict[str, Any]]:
+        plain = self.form.plain(outputs)
         if self.form.wrapper:
-            plain = {WRAPPED_COLUMN: plain}
-        return {
-            name: convert(plain.get(name)) if convert else plain.get(name) for name, convert in self._pairs
-        }
+            plain = [{WRAPPED_COLUMN: each} for each in plain]
+        if not self._converts:
+            return plain
+        return [
+            {name: convert(row.get(name)) if convert else row.get(name) for name, convert in self._pairs}
+            for row in plain
+        ]
 
     def _huge(self, output: Any) -> str | None:
-        return _huge_at(self.columns(output), self.shape, "")
+        return _huge_at(self.rows([output])[0], self.shape, "")
 
 
 def free_columns(output: Any) -> dict[str, Any]:

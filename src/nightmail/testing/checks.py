@@ -97,10 +97,10 @@ def _response(prepared: PreparedTask, model: str, text: str, answer: Any) -> Res
 def _check_columns(prepared: PreparedTask, output: Any) -> None:
     import pyarrow as pa
 
-    columns = prepared.columns(output)
+    rows = prepared.rows([output])
     schema = prepared.arrow_schema()
     try:
-        pa.Table.from_pylist([columns], schema=schema)
+        pa.Table.from_pylist(rows, schema=schema)
     except (pa.ArrowException, TypeError, OverflowError) as error:
         raise AssertionError(
             f"{prepared.name}: the output {output!r:.300} does not fit a table: {error}"

@@ -22,6 +22,9 @@ from nightmail.core.usage import NO_USAGE, Usage
 _CUT_SHORT = ("length", "max_tokens", "max_output_tokens", "model_length")
 _TEXT_PARTS = ("text", "output_text", None)
 _FILTERED = ("content_filter", "safety")
+_WHOLE = ("stop", None)
+# Read once for each answer; looking a member up in its class takes as long as making the answer's counts.
+_COMPLETE = Finish.COMPLETE
 
 
 class _Details(msgspec.Struct, gc=False):
@@ -29,7 +32,7 @@ class _Details(msgspec.Struct, gc=False):
     reasoning_tokens: int | None = None
 
 
-class _Usage(msgspec.Struct):
+class _Usage(msgspec.Struct, gc=False):
     # Chat, completions and embeddings use the first pair of names, Responses and newer servers the second.
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -41,39 +44,39 @@ class _Usage(msgspec.Struct):
     output_tokens_details: _Details | None = None
 
 
-class _Part(msgspec.Struct):
+class _Part(msgspec.Struct, gc=False):
     type: str | None = None
     text: str | None = None
     refusal: str | None = None
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, gc=False):
     content: str | list[_Part] | None = None
     refusal: str | None = None
     tool_calls: list[msgspec.Raw] | None = None
 
 
-class _Choice(msgspec.Struct):
+class _Choice(msgspec.Struct, gc=False):
     message: _Message | None = None
     text: str | None = None
     finish_reason: str | None = None
 
 
-class _Item(msgspec.Struct):
+class _Item(msgspec.Struct, gc=False):
     type: str | None = None
     content: list[_Part] | None = None
 
 
-class _Reason(msgspec.Struct):
+class _Reason(msgspec.Struct, gc=False):
     reason: str | None = None
 
 
-class _Vector(msgspec.Struct):
+class _Vector(msgspec.Struct, gc=False):
     embedding: list[float] | str
     index: int | None = None
 
 
-class _Choices(msgspec.Struct):
+class _Choices(msgspec.Struct, gc=False):
     model: str | None = None
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
@@ -81,7 +84,7 @@ class _Choices(msgspec.Struct):
     error: msgspec.Raw | None = None
 
 
-class _Output(msgspec.Struct):
+class _Output(msgspec.Struct, gc=False):
     model: str | None = None
     status: str | None = None
     output: list[_Item] | None = None
@@ -91,14 +94,14 @@ class _Output(msgspec.Struct):
     error: msgspec.Raw | None = None
 
 
-class _Vectors(msgspec.Struct):
+class _Vectors(msgspec.Struct, gc=False):
     model: str | None = None
     data: list[_Vector] | None = None
     usage: _Usage | None = None
     error: msgspec.Raw | None = None
 
 
-class _Envelope(msgspec.Struct):
+class _Envelope(msgspec.Struct, gc=False):
     """The part that every endpoint's body shares; all that is read of a moderation."""
 
     model: str | None = None
@@ -161,7 +164,7 @@ def _responses(answer: _Output, body: msgspec.Raw) -> Response | Unanswered:
         return Unanswered(msgspec.Raw(b'{"code":"server_error","message":"status failed, no reason given"}'))
     messages = [part for item in answer.output or () if item.type == "message" for part in item.content or ()]
     text, refusal = _joined(messages, None)
-    finish = Finish.COMPLETE
+    finish = _COMPLETE
     if answer.status == "incomplete":
         reason = answer.incomplete_details.reason if answer.incomplete_details else None
         finish = Finish.FILTERED if reason in _FILTERED else Finish.TRUNCATED
@@ -230,9 +233,11 @@ def _joined(parts: list[_Part], refusal: str | None) -> tuple[str | None, str | 
 
 
 def _finish(reason: str | None) -> Finish:
+    if reason in _WHOLE:
+        return _COMPLETE
     if reason in _CUT_SHORT:
         return Finish.TRUNCATED
-    return Finish.FILTERED if reason in _FILTERED else Finish.COMPLETE
+    return Finish.FILTERED if reason in _FILTERED else _COMPLETE
 
 
 def _counted(usage: _Usage | None) -> Usage:
