@@ -39,8 +39,3 @@ def test_each_run_of_a_schedule_asks_what_is_new(tmp_path: Path) -> None:
     assert [each["is_open"] for each in listed["occurrences"]] == [False, False]
     delivered = Path(listed["occurrences"][0]["output"]).read_text().splitlines()
     assert [json.loads(line)["id"] for line in delivered] == ["p3", "new"]
-    assert "paused" in folder.nightmail("schedule", "pause", "nightly").out
-    assert folder.nightmail("schedule", "resume", "nightly", "--json").result["paused"] is False
-    assert folder.nightmail("schedule", "remove", "nightly").code == 0
-    gone = folder.nightmail("schedule", "run", "nightly")
-    assert (gone.code, "no schedule 'nightly'" in gone.err) == (2, True)
