@@ -39,8 +39,9 @@ def test_its_life(nightmail, tmp_path):
 
 
 def test_a_watched_folder_is_told_as_one(nightmail, tmp_path):
-    code, out, _ = nightmail("add", "inbox", "sections.py", "--watch", ".", "--output", "out/{date}.jsonl")
-    assert (code, f"inbox: watches {tmp_path}, as soon as files are there" in out) == (0, True)
+    (tmp_path / "in").mkdir()
+    code, out, _ = nightmail("add", "inbox", "sections.py", "--watch", "in", "--output", "{date}.jsonl")
+    assert (code, f"inbox: watches {tmp_path}/in, as soon as files are there" in out) == (0, True)
 
 
 @pytest.mark.parametrize(
@@ -48,13 +49,13 @@ def test_a_watched_folder_is_told_as_one(nightmail, tmp_path):
     [
         ((*NIGHTLY[:4], "0 2 * *", *NIGHTLY[5:]), "has 4 fields, not 5"),
         ((*NIGHTLY, "--watch", "."), "either a source and a cron expression, or a folder"),
-        (NIGHTLY[:-1] + ("answers.jsonl",), "put {date} into its name"),
+        ((*NIGHTLY[:-1], "answers.jsonl"), "put {date} into its name"),
         (("run", "nightly"), "there is no schedule 'nightly' in this home"),
         (("pause", "nightly"), "there is no schedule 'nightly' in this home"),
     ],
 )
 def test_what_is_wrong_is_a_usage_error(nightmail, arguments, said):
-    (nightmail("add", "other", "sections.py", *NIGHTLY[3:]))
+    nightmail("add", "other", "sections.py", *NIGHTLY[3:])
     code, _, err = nightmail(*arguments)
     assert (code, said in err) == (2, True), err
 

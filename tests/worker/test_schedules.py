@@ -260,6 +260,8 @@ async def test_removed_it_starts_nothing_and_its_runs_stay(home):
         ({"watch": "/tmp"}, "either a source and a cron"),
         ({"cron": None}, "either a source and a cron"),
         ({"source": None, "watch": "/no/such", "cron": None}, "cannot be watched"),
+        ({"source": "*.jsonl", "output": "{date}.jsonl"}, "read by the next run"),
+        ({"source": None, "watch": ".", "cron": None, "output": "{date}.csv"}, "read by the next run"),
         ({"budget": "much"}, "no amount of US dollars"),
         ({"mode": "fast"}, "no mode"),
         ({"colour": "red"}, "no option colour"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -54,6 +55,8 @@ def spec_of(
     except ValueError as error:
         raise ConfigError(str(error)) from error
     first = Path(output_of(pattern, schedule=name, local=now.astimezone(zone)))
+    if first.parent == place or fnmatch(str(first), str(place)):
+        raise ConfigError(f"{first} would be read by the next run: write the outputs to another folder")
     plugins.load("sinks", sink_format(first)).check(first)
     return ScheduleSpec(
         task=reference,
