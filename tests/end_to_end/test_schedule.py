@@ -31,11 +31,10 @@ def test_each_run_of_a_schedule_asks_what_is_new(tmp_path: Path) -> None:
             "rows.jsonl", "".join(json.dumps(row) + "\n" for row in [*rows, {**rows[0], "id": "new"}])
         )
 
-        second = folder.nightmail("schedule", "run", "nightly")
-        assert "2 succeeded, 0 failed, 0 missing, 19 unchanged left out" in second.out, second.err
+        second = folder.nightmail("schedule", "run", "nightly", "--json")
+        assert (second.result["succeeded"], second.result["unchanged"]) == (2, 19), second.err
+        assert "2 succeeded, 0 failed, 0 missing, 19 unchanged left out" in second.err
         assert simulator.get("/_simulator/books")["totals"]["requests"] == 22
-
-    (listed,) = folder.nightmail("schedule", "list", "--json").result["schedules"]
-    assert [each["is_open"] for each in listed["occurrences"]] == [False, False]
-    delivered = Path(listed["occurrences"][0]["output"]).read_text().splitlines()
-    assert [json.loads(line)["id"] for line in delivered] == ["p3", "new"]
+    first_output, second_output = (tmp_path / Path(run.result["output"]).name for run in (first, second))
+    assert first_output != second_output
+    assert [json.loads(line)["id"] for line in second_output.read_text().splitlines()] == ["p3", "new"]

@@ -144,6 +144,15 @@ async def test_an_occurrence_waits_for_the_run_before_it(home):
     assert [run.spec.output[-16:] for run in await home.runs()] == ["2026-11-22.jsonl", "2026-11-24.jsonl"]
 
 
+async def test_a_run_that_was_forgotten_because_nothing_was_sent_holds_nothing_up(home):
+    await home.add()
+    first = await home.schedules.start("nightly")
+    assert await home.store.runs.delete_unsent(first.run_no)
+    home.at(days=1)
+    await home.look()
+    assert [run.run_id for run in await home.runs()] != [first.run_id]
+
+
 async def test_of_several_who_look_at_the_same_time_one_starts_it(home):
     await home.add()
     home.at(days=1)
