@@ -271,6 +271,7 @@ async def test_removed_it_starts_nothing_and_its_runs_stay(home):
         ({"source": None, "watch": "/no/such", "cron": None}, "cannot be watched"),
         ({"source": "*.jsonl", "output": "{date}.jsonl"}, "read by the next run"),
         ({"source": None, "watch": ".", "cron": None, "output": "{date}.csv"}, "read by the next run"),
+        ({"key": "name"}, "no field 'name' to be the key"),
         ({"budget": "much"}, "no amount of US dollars"),
         ({"mode": "fast"}, "no mode"),
         ({"colour": "red"}, "no option colour"),
@@ -281,6 +282,14 @@ async def test_what_is_wrong_is_said_when_it_is_added(home, changes, said):
     with pytest.raises((ConfigError, SinkError, TaskError), match=said):
         await home.add(**changes)
     assert await home.schedules.list() == []
+
+
+async def test_records_without_a_key_are_refused_by_day(home):
+    (home.folder / "rows.jsonl").write_text('{"text": "one"}\n')
+    with pytest.raises(ConfigError, match=r"no key.*--key.*--every-record"):
+        await home.add()
+    await home.add(every_record=True)
+    await home.add("later", source=home.folder / "not-there-yet.jsonl")
 
 
 # A watched folder.

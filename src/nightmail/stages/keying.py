@@ -55,6 +55,14 @@ def keying_for(record: Record, wanted: str | None) -> Keying:
     )
 
 
+def no_key(path: str) -> str:
+    """What to say where records must be told from each other and only have row numbers."""
+    return (
+        f"{path}: the records have no key, so which of them are new or changed cannot be told. Name a field "
+        "that names them with --key, or ask for all of them each time with --every-record"
+    )
+
+
 def _some(record: Record) -> str:
     names = ", ".join(map(str, list(record)[:12]))
     return names if len(record) <= 12 else f"{names}, ..."

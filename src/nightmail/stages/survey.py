@@ -14,7 +14,7 @@ from typing import NamedTuple
 from nightmail.core.run import KeyKind, RunSpec
 from nightmail.errors import ConfigError, SourceError
 from nightmail.sources.base import BadRow, Piece, Position, Record, Source
-from nightmail.stages.keying import Keying, keying_for
+from nightmail.stages.keying import Keying, keying_for, no_key
 from nightmail.stores.base import Key
 
 SHOWN = 5  # keys that an error names
@@ -116,11 +116,7 @@ def _keying(piece: Piece, rows: list[Record | BadRow], spec: RunSpec, columns: l
     except ValueError as error:
         raise SourceError(f"{piece.path}:{piece.row}: {error}. Nothing was sent; see --key.") from None
     if spec.only_new and keying.kind is KeyKind.ROW:
-        raise SourceError(
-            f"{piece.path}: the records have no key, so which of them are new or changed cannot be told. "
-            "Name a field that names them with --key, or ask for all of them each time with "
-            "--every-record. Nothing was sent."
-        )
+        raise SourceError(f"{no_key(piece.path)}. Nothing was sent.")
     if keying.name in columns:
         raise ConfigError(
             f"the output has a field {keying.name!r}, which is also the key's name: the two would be one "

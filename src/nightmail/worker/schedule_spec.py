@@ -10,9 +10,13 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from nightmail import plugins
+from nightmail.core.run import KeyKind
 from nightmail.core.schedule import ScheduleSpec, check_cron, check_name, check_output, output_of
-from nightmail.errors import ConfigError
+from nightmail.errors import ConfigError, SourceError
 from nightmail.sinks.files import sink_format
+from nightmail.sources.base import Position
+from nightmail.sources.files import resolve
+from nightmail.stages.keying import keying_for, no_key
 from nightmail.tasks.base import Task
 from nightmail.worker.begin import amount_of, mode_named, seconds_of, task_of
 
@@ -33,10 +37,12 @@ def spec_of(
     watch: str | Path | None,
     cron: str | None,
     time_zone: str,
+    every_record: bool,
     options: Mapping[str, Any],
     now: datetime,
 ) -> ScheduleSpec:
-    """See `Schedules.add`. Reads the task, not the source. Raises `ConfigError`, `TaskError`, `SinkError`."""
+    """See `Schedules.add`. Reads the task and, if it is there, the first records of the source. Raises
+    `ConfigError`, `TaskError`, `SourceError`, `SinkError`."""
     prepared, reference = task_of(task, model=options.get("model"))
     if reference.startswith("__main__:"):
         raise ConfigError(f"{prepared.name} is a task that only this process has; put it into a file")
@@ -58,14 +64,37 @@ def spec_of(
     if first.parent == place or fnmatch(str(first), str(place)):
         raise ConfigError(f"{first} would be read by the next run: write the outputs to another folder")
     plugins.load("sinks", sink_format(first)).check(first)
+    if cron is not None and not every_record:
+        _refuse_row_numbers(place, options.get("key"))
     return ScheduleSpec(
         task=reference,
         source=str(place),
         output=pattern,
         cron=cron,
         time_zone=time_zone,
+        every_record=every_record,
         options=_plain(options),
     )
+
+
+def _refuse_row_numbers(place: Path, key: str | None) -> None:
+    """The run would be refused for it at night, when nobody looks."""
+    try:
+        kind, paths = resolve(place)
+    except SourceError:
+        # It need not be there yet.
+        return
+    source = plugins.load("sources", kind)(paths)
+    piece = next(source.pieces(Position()))
+    first = next((row for row in source.records(piece) if isinstance(row, dict)), None)
+    if first is None:
+        return
+    try:
+        keying = keying_for(first, key)
+    except ValueError as error:
+        raise ConfigError(f"{piece.path}:{piece.row}: {error}; see --key") from None
+    if keying.kind is KeyKind.ROW:
+        raise ConfigError(no_key(piece.path))
 
 
 def zone_of(name: str) -> tzinfo:

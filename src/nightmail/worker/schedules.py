@@ -67,8 +67,8 @@ class Schedules:
         `output` is a pattern with {date} and perhaps {time}, by the clock of `time_zone`, and {schedule}.
         Only new and changed records are asked unless `every_record`. `options` are those of
         `Client.start`. An existing one with `replace` keeps what it knows to be delivered. Raises
-        `ConfigError`, `TaskError` or `SinkError` for what is wrong with it; the source need not be there
-        yet.
+        `ConfigError`, `TaskError`, `SourceError` or `SinkError` for what is wrong with it; the source need
+        not be there yet.
         """
         spec = await asyncio.to_thread(
             spec_of,
@@ -79,10 +79,11 @@ class Schedules:
             watch=watch,
             cron=cron,
             time_zone=time_zone,
+            every_record=every_record,
             options=options,
             now=self._clock.now(),
         )
-        spec = msgspec.structs.replace(spec, every_record=every_record, provider=provider, base_url=base_url)
+        spec = msgspec.structs.replace(spec, provider=provider, base_url=base_url)
         made = await self._store.schedules.record(name, spec, now=self._clock.now(), replace=replace)
         if made is None:
             raise ConfigError(f"there is a schedule {name!r} already; change it with --replace, or remove it")
