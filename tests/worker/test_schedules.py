@@ -207,6 +207,24 @@ async def test_what_cannot_start_is_told_tried_again_and_holds_no_other_up(home)
     assert (occurrence.message, len(await home.runs())) == (None, 2)
 
 
+async def test_a_fault_in_one_ends_neither_the_loop_nor_the_others(home, monkeypatch, caplog):
+    await home.add("aa")
+    await home.add("zz")
+    home.at(days=1)
+    begin = home.schedules.begin
+
+    async def faulty(schedule, occurrence):
+        if schedule.name == "aa":
+            raise ZeroDivisionError("ours")
+        return await begin(schedule, occurrence)
+
+    monkeypatch.setattr(home.schedules, "begin", faulty)
+    with caplog.at_level("WARNING", logger="nightmail"):
+        await home.look()
+    assert "ZeroDivisionError('ours')" in caplog.text
+    assert len(await home.runs()) == 1
+
+
 async def test_what_is_due_while_paused_is_not_caught_up(home):
     await home.add()
     assert (await home.schedules.pause("nightly")).next_due_at is None

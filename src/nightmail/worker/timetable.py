@@ -53,9 +53,11 @@ class Timetable:
                 await self._look_at(schedule)
             except StoreError:
                 raise
-            except NightmailError as error:
-                # Kept with the occurrence, too, where there is one.
-                detail = {"schedule": schedule.name, "message": str(error)}
+            except Exception as error:
+                # Also a fault of ours, or of a task's module: the service has other things to do. What is
+                # the user's to mend is kept with the occurrence, too.
+                said = str(error) if isinstance(error, NightmailError) else repr(error)
+                detail = {"schedule": schedule.name, "message": said}
                 log(EventName.SCHEDULE_PUT_OFF, run_id="-", batch_id=None, detail=detail)
                 self._put_off[schedule.schedule_no] = self._clock.now()
             else:
