@@ -29,7 +29,9 @@ def body() -> str:
         described |= comments(sql)
         database.executescript(sql)
     parts = [f"Schema version {steps[-1][0]} (`PRAGMA user_version`)."]
-    tables = database.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table' ORDER BY rowid")
+    tables = database.execute(
+        "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY rowid"
+    )
     for name, definition in tables.fetchall():
         indexes = database.execute(
             "SELECT sql FROM sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL "

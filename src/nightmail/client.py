@@ -33,6 +33,7 @@ from nightmail.worker.backup import Backup, Restored, back_up, restore
 from nightmail.worker.begin import amount_of, begin, travel_of, want
 from nightmail.worker.clock import RealClock
 from nightmail.worker.estimating import plan_of
+from nightmail.worker.hooks import Hooks
 from nightmail.worker.schedules import Schedules
 from nightmail.worker.service import Service
 from nightmail.worker.timetable import Timetable
@@ -299,6 +300,11 @@ class Client:
     async def events(self, run_id: str | None = None, *, limit: int = 50) -> list[Event]:
         """What happened, newest last."""
         return await self._store.events.list((await self._find(run_id)).run_no, limit=limit)
+
+    @property
+    def hooks(self) -> Hooks:
+        """What goes out of the home and comes in: notices, webhooks, figures."""
+        return Hooks(self._worker, self._clock)
 
     async def _find(self, run_id: str | None) -> Run:
         return await reading.find(self._store, RunId(run_id) if run_id else None)

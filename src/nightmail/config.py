@@ -8,7 +8,7 @@
 | OPENAI_API_KEY    | the key; it is never stored, logged or printed                        |
 
 `nightmail.toml` in the home may hold `base_url`, `prices`, `daily_budget` (USD, as a text, for all runs of
-the home in one UTC day) and a table `quotas` (model = tokens).
+the home in one UTC day), a table `quotas` (model = tokens) and tables `[[notify]]`: who is told what.
 """
 
 from __future__ import annotations
@@ -18,14 +18,28 @@ import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from nightmail.core.channel import Channel
+from nightmail.core.notice import NoticeKind
 from nightmail.core.pricing import PriceTable, merged, parse, parse_usd
+from nightmail.core.quiet import parse_quiet
 from nightmail.errors import ConfigError
 
 DEFAULT_HOME = ".nightmail"
 FILE_NAME = "nightmail.toml"
+
+
+class _Notify(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    url_env: str | None = None
+    secret_env: str | None = None
+    apprise_env: str | None = None
+    kinds: tuple[NoticeKind, ...] = ()
+    quiet: str | None = None
+    time_zone: str = "UTC"
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,6 +47,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prices: str | None = None
     quotas: dict[str, int] = {}
     daily_budget: str | None = None
+    notify: tuple[_Notify, ...] = ()
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +60,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     quotas: dict[str, int] = {}
     daily_budget: str | None = None
     api_key: str | None = None
+    channels: tuple[Channel, ...] = ()
 
     def __repr__(self) -> str:
         return f"Settings(home={str(self.home)!r}, provider={self.provider!r}, base_url={self.base_url!r})"
@@ -75,6 +91,7 @@ def read(
         quotas=written.quotas,
         daily_budget=_amount(written.daily_budget, folder / FILE_NAME),
         api_key=api_key or said.get("OPENAI_API_KEY"),
+        channels=_channels(written.notify, folder / FILE_NAME),
     )
 
 
@@ -99,6 +116,30 @@ def _amount(written: str | None, path: Path) -> str | None:
         except ValueError as error:
             raise ConfigError(f"{path}: daily_budget: {error}") from error
     return written
+
+
+def _channels(written: tuple[_Notify, ...], path: Path) -> tuple[Channel, ...]:
+    found: dict[str, Channel] = {}
+    for each in written:
+        try:
+            if each.name in found or not each.name:
+                raise ValueError("each needs a name of its own")
+            if (each.url_env is None) is (each.apprise_env is None):
+                raise ValueError("give url_env or apprise_env, one of them")
+            if (each.url_env is None) is not (each.secret_env is None):
+                raise ValueError("a webhook is signed: url_env and secret_env go together")
+            quiet = parse_quiet(each.quiet, ZoneInfo(each.time_zone)) if each.quiet else None
+        except (ValueError, ZoneInfoNotFoundError) as error:
+            raise ConfigError(f"{path}: [[notify]] {each.name!r}: {error}") from error
+        found[each.name] = Channel(
+            name=each.name,
+            url_env=each.url_env,
+            secret_env=each.secret_env,
+            apprise_env=each.apprise_env,
+            kinds=each.kinds,
+            quiet=quiet,
+        )
+    return tuple(found.values())
 
 
 def _read_file(path: Path) -> _File:

@@ -15,6 +15,8 @@ NightmailError
 │   ├── RequestRefused       nobody: a 4xx that repeating cannot mend
 │   │   └── NotFound         ... because the thing is not there (or not yet)
 │   └── Unsupported          nobody: this server has no such call
+├── ChannelFailed            wait: who is to be told something does not take it
+├── WebhookRefused           nobody: what came in is not to be believed
 ├── StoreError               the database or the disk
 │   ├── LeaseLost            nobody: another worker has taken the run over
 │   └── SchemaTooNew         you: this home was written by a newer nightmail
@@ -106,6 +108,14 @@ class NotFound(RequestRefused):
 
 class Unsupported(ProviderError):
     """This server does not offer the call."""
+
+
+class ChannelFailed(NightmailError):
+    """A channel did not take a notice. Names no address: it is stored and logged."""
+
+
+class WebhookRefused(NightmailError):
+    """A webhook that came in is not signed as it should be, is too old, or is none at all."""
 
 
 class StoreError(NightmailError):

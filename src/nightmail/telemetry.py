@@ -1,4 +1,4 @@
-"""The names of what is told: events in the store, and the same in the log.
+"""The names of what is told: events in the store, the same in the log, and metrics.
 
 Every event names its run and, where there is one, its batch. None holds prompt or answer text, a key
 or a whole line of a file.
@@ -7,7 +7,7 @@ or a whole line of a file.
 from __future__ import annotations
 
 import logging
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Any
 
 logger = logging.getLogger("nightmail")
@@ -16,10 +16,13 @@ logger = logging.getLogger("nightmail")
 class EventName(StrEnum):
     """What can be told of a run. Stored as text; add names, never change one."""
 
+    RUN_MOVED = "run_moved"  # its state changed: from what, to what, and why if it is paused
     BATCH_SUBMITTED = "batch_submitted"  # the provider has it: its id there
+    BATCH_ENDED = "batch_ended"  # the provider is finished with it: how, and its counts
     BATCH_DOUBTFUL = "batch_doubtful"  # nobody can find out whether the provider has it
     BATCH_REFUSED = "batch_refused"  # the provider refused it whole: code, message, what follows
     BATCH_RECUT = "batch_recut"  # larger than the limit that the provider has named since it was planned
+    QUOTA_LEARNED = "quota_learned"  # a refusal told how much a model's queue takes, or to wait
     EXTRA_BATCH = "extra_batch"  # a second one for the same requests was found and asked to end
     EXTRA_BOOKED = "extra_booked"  # it has ended: what it cost, and how much of that bought nothing
     RESULTS_ODD = "results_odd"  # unknown, doubled, missing or unreadable result lines
@@ -33,7 +36,9 @@ class EventName(StrEnum):
 
 
 QUIET = (
+    EventName.RUN_MOVED,
     EventName.BATCH_SUBMITTED,
+    EventName.BATCH_ENDED,
     EventName.BATCH_RECUT,
     EventName.REMOTE_FILES_DELETED,
     EventName.RUN_SCHEDULED,
@@ -46,3 +51,68 @@ def log(name: EventName, *, run_id: str, batch_id: str | None, detail: dict[str,
     if logger.isEnabledFor(level):
         fields = " ".join(f"{key}={value!r}" for key, value in detail.items())
         logger.log(level, "%s run=%s batch=%s %s", name, run_id, batch_id or "-", fields)
+
+
+class Metric(Enum):
+    """What is measured, with its kind, its labels and its words. Dashboards rely on the names: add some,
+    never change one. A counter's name gets `_total` at its end."""
+
+    RUNS = "nightmail_runs", "gauge", ("state",), "Runs by their state."
+    RECORDS = "nightmail_records", "gauge", ("state",), "Records by their state, over all runs."
+    FAILED_RECORDS = "nightmail_failed_records", "gauge", ("reason",), "Failed records by the reason."
+    BATCHES = "nightmail_batches", "gauge", ("state",), "Batches by their state."
+    UNSENT_REQUESTS = "nightmail_unsent_requests", "gauge", (), "Requests that wait to be put into a batch."
+    OLDEST_UNSENT_BATCH = (
+        "nightmail_oldest_unsent_batch_seconds", "gauge", (), "How long the oldest planned batch has waited.",
+    )  # fmt: skip
+    ENQUEUED_TOKENS = (
+        "nightmail_enqueued_tokens", "gauge", ("account", "model"), "Tokens in a model's queue, we count.",
+    )  # fmt: skip
+    QUEUE_LIMIT = (
+        "nightmail_queue_limit_tokens", "gauge", ("account", "model"), "How much it takes, if that is known.",
+    )  # fmt: skip
+    QUEUE_BLOCKED = (
+        "nightmail_queue_blocked", "gauge", ("account", "model"), "1 while nothing is sent after a refusal.",
+    )  # fmt: skip
+    TURNAROUND = (
+        "nightmail_batch_turnaround_seconds", "histogram", ("model",), "From submission to end of a batch.",
+    )  # fmt: skip
+    COST = "nightmail_cost_usd", "counter", ("model",), "What settled batches have cost."
+    SYNC_COST = "nightmail_sync_cost_usd", "counter", ("model",), "What synchronous calls would have cost."
+    WASTED = "nightmail_wasted_usd", "counter", ("model",), "What of the cost bought no accepted output."
+    UNPRICED_BATCHES = (
+        "nightmail_unpriced_batches", "gauge", ("model",), "Settled batches whose price is unknown.",
+    )  # fmt: skip
+    INPUT_TOKENS = "nightmail_input_tokens", "counter", ("model",), "Input tokens of settled batches."
+    OUTPUT_TOKENS = "nightmail_output_tokens", "counter", ("model",), "Output tokens of settled batches."
+    SPENT_TODAY = "nightmail_spent_today_usd", "gauge", (), "Cost of batches submitted since midnight UTC."
+    RESERVED_TODAY = "nightmail_reserved_today_usd", "gauge", (), "What those under way will probably cost."
+    DAILY_BUDGET = "nightmail_daily_budget_usd", "gauge", (), "The day's budget, if there is one."
+    POLLS = "nightmail_polls", "counter", (), "Looks at batches under way."
+    EVENTS = (
+        "nightmail_events", "counter", ("name",),
+        "Events by name; provider_trouble counts a call's 1st, 10th and 100th failure in a row.",
+    )  # fmt: skip
+    DELIVERIES = "nightmail_deliveries", "gauge", ("state",), "Notices to channels by what became of them."
+    OLDEST_DELIVERY = (
+        "nightmail_oldest_pending_delivery_seconds", "gauge", (), "How old the oldest untold notice is.",
+    )  # fmt: skip
+
+    def __new__(cls, name: str, kind: str, labels: tuple[str, ...], words: str) -> Metric:
+        made = object.__new__(cls)
+        made._value_ = name
+        return made
+
+    def __init__(self, name: str, kind: str, labels: tuple[str, ...], words: str) -> None:
+        self.kind = kind
+        self.labels = labels
+        self.help = words
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """The names under which Prometheus keeps it."""
+        if self.kind == "counter":
+            return (f"{self.value}_total",)
+        if self.kind == "histogram":
+            return tuple(f"{self.value}_{part}" for part in ("bucket", "count", "sum"))
+        return (self.value,)

@@ -23,6 +23,8 @@ CODES = {
     errors.RequestRefused: 4,
     errors.NotFound: 4,
     errors.Unsupported: 4,
+    errors.ChannelFailed: 70,
+    errors.WebhookRefused: 70,
     errors.StoreError: 4,
     errors.LeaseLost: 4,
     errors.SchemaTooNew: 4,

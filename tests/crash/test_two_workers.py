@@ -104,7 +104,8 @@ def sleeping(sleep, clock):
 def told(home):
     """Everything that the store has, but for the events: those tell, and nothing is decided by them."""
     with sqlite3.connect(home / "nightmail.db") as database:
-        lines = [line for line in database.iterdump() if not line.startswith('INSERT INTO "events"')]
+        telling = ('INSERT INTO "events"', 'INSERT INTO "sqlite_sequence"')
+        lines = [line for line in database.iterdump() if not line.startswith(telling)]
     database.close()
     return lines
 

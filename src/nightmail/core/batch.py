@@ -53,6 +53,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     when it is settled: how many answers came, what the provider billed for them, what synchronous calls
     would have cost, and what of it bought no accepted output; None where a price is unknown.
 
+    `progressed_at` is when a look last showed another count or phase than the one before.
+
     `extra_of` is the number of the batch whose requests the provider has in this one a second time: an
     extra has requests of its own only if that one had been settled when it came to light."""
 
@@ -95,6 +97,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     billed_output: int | None = None
     billed_cached: int | None = None
     submitted_at: datetime | None = None
+    progressed_at: datetime | None = None
     ended_at: datetime | None = None
     ingested_at: datetime | None = None
     settled_at: datetime | None = None

@@ -91,6 +91,7 @@ async def note(ports: Access, run: Run, batch: Batch, remote: RemoteBatch) -> Ba
         "completed": remote.completed,
         "failed": remote.failed,
         "polls": batch.polls + 1,
+        "progressed_at": now if _has_progressed(batch, remote) else batch.progressed_at,
         **_billed(remote),
         "output_file_id": remote.output_file_id or batch.output_file_id,
         "error_file_id": remote.error_file_id or batch.error_file_id,
@@ -120,6 +121,10 @@ async def note(ports: Access, run: Run, batch: Batch, remote: RemoteBatch) -> Ba
         error_limit=first.limit if first else None,
         **told,
     )
+
+
+def _has_progressed(batch: Batch, remote: RemoteBatch) -> bool:
+    return (batch.phase, batch.completed, batch.failed) != (remote.phase, remote.completed, remote.failed)
 
 
 def _may_name_files_yet(remote: RemoteBatch) -> bool:

@@ -19,6 +19,9 @@ from nightmail.core.lifecycle import BatchEvent, RunEvent
 from nightmail.core.quota import Enqueued, Hold, Learned
 from nightmail.core.request import Endpoint
 from nightmail.core.run import KeyKind, PauseReason, Run, RunSpec, Wish
+from nightmail.stores.base_events import Events
+from nightmail.stores.base_figures import FigureReader
+from nightmail.stores.base_notices import Notices
 from nightmail.stores.base_schedules import Delivered, Schedules
 from nightmail.stores.nouns import (
     Address,
@@ -292,15 +295,6 @@ class Batches(Protocol):
     async def count_enqueued(self, account: str, model: str) -> Enqueued: ...
 
 
-class Events(Protocol):
-    async def record(
-        self, run_no: int, name: str, *, now: datetime, batch_no: int | None = None, **detail: Any
-    ) -> None: ...
-    async def list(self, run_no: int, *, limit: int) -> list[Event]:
-        """The newest, in the order in which they happened."""
-        ...
-
-
 class Store(Protocol):
     """Opened with `StoreClass.open(home)`, which migrates the schema under a lock."""
 
@@ -312,6 +306,10 @@ class Store(Protocol):
     def batches(self) -> Batches: ...
     @property
     def events(self) -> Events: ...
+    @property
+    def notices(self) -> Notices: ...
+    @property
+    def figures(self) -> FigureReader: ...
     @property
     def schedules(self) -> Schedules: ...
     @property

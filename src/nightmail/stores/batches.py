@@ -17,8 +17,10 @@ from nightmail.errors import IllegalMove, StoreError
 from nightmail.stores.admission import admit, read_enqueued, read_learned, write_learned
 from nightmail.stores.base import Admission, Lease, NewBatch, Spending
 from nightmail.stores.database import Database, Transaction, at
+from nightmail.stores.events import insert_event
 from nightmail.stores.rows import batch_of
 from nightmail.stores.tallies import move_tally
+from nightmail.telemetry import EventName
 
 # What a stage may note on a batch beside its state.
 CHANGEABLE = frozenset(Batch.__struct_fields__) - {"batch_no", "run_no", "batch_id", "state", "extra_of"}
@@ -94,6 +96,20 @@ class SqliteBatches:
             ours = batch.tokens if batch.reserved_tokens is None else batch.reserved_tokens
             learned = after_refusal(before, said=said, ours=ours, others=others, now=now)
             write_learned(tx, batch.account, batch.model, learned)
+            if learned.limit != before.limit or learned.blocked_until != before.blocked_until:
+                insert_event(
+                    tx,
+                    batch.run_no,
+                    EventName.QUOTA_LEARNED,
+                    now=now,
+                    batch_no=batch.batch_no,
+                    account=batch.account,
+                    model=batch.model,
+                    limit=learned.limit,
+                    limit_before=before.limit,
+                    refusals=learned.refusals,
+                    blocked_until=learned.blocked_until,
+                )
             return learned
 
         return await self._database.write(work)
@@ -117,7 +133,10 @@ class SqliteBatches:
 
         def work(tx: Transaction) -> Batch:
             tx.fence(lease)
-            return record_batch(tx, batch, event, **changes)
+            moved = record_batch(tx, batch, event, **changes)
+            if event is BatchEvent.ENDED:
+                _tell_end(tx, moved, now)
+            return moved
 
         return await self._database.write(work)
 
@@ -153,16 +172,46 @@ def record_batch(tx: Transaction, batch: Batch, event: BatchEvent | None, **chan
         raise StoreError(f"batch {batch.batch_id!r}: there is nothing called {sorted(unknown)}")
     state = move_batch(batch.state, event) if event else batch.state
     columns = {name: at(value) if isinstance(value, datetime) else value for name, value in changes.items()}
-    assignments = ", ".join(["state = :state_", *(f"{name} = :{name}" for name in columns)])
+    assignments = ", ".join(["state = :state_", *(_assignment(name) for name in columns)])
+    seen = at(batch.due_at) if batch.due_at else None
     changed = tx.statement(
         f"UPDATE batches SET {assignments} WHERE batch_no = :batch_no_ AND state = :old_state_",
-        {**columns, "state_": state, "old_state_": batch.state, "batch_no_": batch.batch_no},
+        {
+            **columns,
+            **({"due_seen_": seen} if "due_at" in columns else {}),
+            "state_": state,
+            "old_state_": batch.state,
+            "batch_no_": batch.batch_no,
+        },
     )
     if not changed:
         raise IllegalMove(f"batch {batch.batch_id!r} is no longer {batch.state}")
     row = tx.row("read_batch_by_number", batch_no=batch.batch_no)
     assert row is not None
     return batch_of(row)
+
+
+def _assignment(column: str) -> str:
+    """Who was told "look now" while a look was under way must not lose that by the look's own next time."""
+    if column != "due_at":
+        return f"{column} = :{column}"
+    return (
+        "due_at = CASE WHEN state = 'in_progress' AND due_at IS NOT :due_seen_ THEN due_at ELSE :due_at END"
+    )
+
+
+def _tell_end(tx: Transaction, batch: Batch, now: datetime) -> None:
+    insert_event(
+        tx,
+        batch.run_no,
+        EventName.BATCH_ENDED,
+        now=now,
+        batch_no=batch.batch_no,
+        phase=batch.phase,
+        requests=batch.requests,
+        completed=batch.completed,
+        failed=batch.failed,
+    )
 
 
 def insert_batches(tx: Transaction, run_no: int, batches: Sequence[NewBatch], now: datetime) -> list[Batch]:

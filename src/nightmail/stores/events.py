@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from nightmail.core.ids import BatchId, RunId
+from nightmail.core.notice import Happening
 from nightmail.stores.base import Event
-from nightmail.stores.database import Database, at, moment
+from nightmail.stores.database import Database, Transaction, at, moment
 
 
 class SqliteEvents:
@@ -21,20 +23,29 @@ class SqliteEvents:
     async def record(
         self, run_no: int, name: str, *, now: datetime, batch_no: int | None = None, **detail: Any
     ) -> None:
-        text = msgspec.json.encode(detail).decode()
         await self._database.write(
-            lambda tx: tx.run(
-                "insert_event", run_no=run_no, batch_no=batch_no, at=at(now), name=name, detail=text
-            )
+            lambda tx: insert_event(tx, run_no, name, now=now, batch_no=batch_no, **detail)
         )
+
+    async def list_after(self, event_no: int, *, limit: int) -> list[Happening]:
+        rows = await self._database.read(lambda tx: tx.rows("list_events_after", after=event_no, limit=limit))
+        return [Happening(row["event_no"], *event_of(row)) for row in rows]
 
     async def list(self, run_no: int, *, limit: int) -> list[Event]:
         rows = await self._database.read(lambda tx: tx.rows("list_events", run_no=run_no, limit=limit))
-        found = []
-        for row in reversed(rows):
-            when = moment(row["at"])
-            assert when is not None
-            batch = BatchId(row["batch_id"]) if row["batch_id"] else None
-            detail = msgspec.json.decode(row["detail"])
-            found.append(Event(when, RunId(row["run_id"]), batch, row["name"], detail))
-        return found
+        return [event_of(row) for row in reversed(rows)]
+
+
+def insert_event(
+    tx: Transaction, run_no: int, name: str, *, now: datetime, batch_no: int | None = None, **detail: Any
+) -> None:
+    """Write an event down with the change that it tells of, so that there is never one without the other."""
+    text = msgspec.json.encode(detail).decode()
+    tx.run("insert_event", run_no=run_no, batch_no=batch_no, at=at(now), name=name, detail=text)
+
+
+def event_of(row: sqlite3.Row) -> Event:
+    when = moment(row["at"])
+    assert when is not None
+    batch = BatchId(row["batch_id"]) if row["batch_id"] else None
+    return Event(when, RunId(row["run_id"]), batch, row["name"], msgspec.json.decode(row["detail"]))

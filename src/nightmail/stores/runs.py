@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -13,7 +14,9 @@ from nightmail.core.run import KeyKind, PauseReason, Run, RunSpec, RunState, Wis
 from nightmail.errors import IllegalMove, LeaseLost, StoreError
 from nightmail.stores.base import Lease, Tenure
 from nightmail.stores.database import Database, Transaction, at
+from nightmail.stores.events import insert_event
 from nightmail.stores.rows import run_of
+from nightmail.telemetry import EventName, log
 
 # Whose rows are forgotten with a run of which nothing was sent.
 _TABLES = ("requests", "attempts", "shards", "files", "groups", "tallies", "events", "waits", "contents")
@@ -99,7 +102,10 @@ class SqliteRuns:
                 tx.fence(lease)
             return move(tx, run_no, event, now=now, reason=reason, message=message)
 
-        return await self._database.write(work)
+        run = await self._database.write(work)
+        why = {"reason": reason.value, "message": message} if reason is not None else {}
+        log(EventName.RUN_MOVED, run_id=run.run_id, batch_id=None, detail={"new": run.state.value, **why})
+        return run
 
     async def delete_unsent(self, run_no: int) -> bool:
         def work(tx: Transaction) -> bool:
@@ -175,6 +181,8 @@ def move(
     )
     if not changed:
         raise IllegalMove(f"run {run.run_id!r} is no longer {run.state}")
+    why: dict[str, Any] = {"reason": reason, "message": message} if reason is not None else {}
+    insert_event(tx, run_no, EventName.RUN_MOVED, now=now, old=run.state, new=state, **why)
     return _read(tx, run_no)
 
 

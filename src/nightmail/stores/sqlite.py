@@ -11,6 +11,8 @@ from nightmail.stores.batches import SqliteBatches
 from nightmail.stores.database import Database
 from nightmail.stores.delivered import SqliteDelivered
 from nightmail.stores.events import SqliteEvents
+from nightmail.stores.figures import SqliteFigures
+from nightmail.stores.notices import SqliteNotices
 from nightmail.stores.requests import SqliteRequests
 from nightmail.stores.runs import SqliteRuns
 from nightmail.stores.schedules import SqliteSchedules
@@ -29,6 +31,8 @@ class SqliteStore:
         self.events = SqliteEvents(database)
         self.schedules = SqliteSchedules(database)
         self.delivered = SqliteDelivered(database)
+        self.notices = SqliteNotices(database)
+        self.figures = SqliteFigures(database)
 
     @classmethod
     async def open(cls, home: Path) -> SqliteStore:

@@ -51,7 +51,7 @@ class Driver:
     def __init__(self, ports: Ports, stop: asyncio.Event) -> None:
         self._ports = ports
         self._stop = stop
-        self._wake = asyncio.Event()
+        self.wake = asyncio.Event()  # set: something may have become due
         self._busy: dict[int, asyncio.Task[None]] = {}
         self._transfers = asyncio.Semaphore(TRANSFERS)
         self._judgements = asyncio.Semaphore(JUDGEMENTS)
@@ -214,7 +214,7 @@ class Driver:
         def done(_: asyncio.Task[None]) -> None:
             for batch in batches:
                 self._busy.pop(batch.batch_no, None)
-            self._wake.set()
+            self.wake.set()
 
         task.add_done_callback(done)
 
@@ -281,8 +281,8 @@ class Driver:
             dues.append(due)
         seconds = min([LOOK_AROUND, *((due - now).total_seconds() for due in dues if due > now)])
         if not self._stop.is_set():
-            await ports.clock.wait(seconds, wake=self._wake)
-        self._wake.clear()
+            await ports.clock.wait(seconds, wake=self.wake)
+        self.wake.clear()
 
     async def _end_stages(self) -> None:
         """Let running stages come to their end for a while, then cancel them: each leaves the store

@@ -47,11 +47,18 @@ class Service:
         self._prices: PriceTable | None = None
         self._sightings = Sightings()
         self._places = places()
+        self._drivers: set[Driver] = set()
         self.stop = asyncio.Event()
 
     def add_task(self, task: PreparedTask) -> None:
         """A task of this process, which need not be importable elsewhere."""
         self._tasks.append(task)
+
+    def look_now(self) -> None:
+        """Something in the store has just become due: whoever drives a run in this process looks at once.
+        Another process does within a second."""
+        for driver in self._drivers:
+            driver.wake.set()
 
     async def claim(self, run_id: RunId) -> Lease | None:
         """The right to drive a run; None if another worker has it."""
@@ -119,7 +126,12 @@ class Service:
             try:
                 if run.wish is None and run.finished_at is None:
                     await ports.provider.check()
-                return await Driver(replace(ports, shards=pool or ports.shards), self.stop).drive()
+                driver = Driver(replace(ports, shards=pool or ports.shards), self.stop)
+                self._drivers.add(driver)
+                try:
+                    return await driver.drive()
+                finally:
+                    self._drivers.discard(driver)
             finally:
                 if pool is not None:
                     await asyncio.to_thread(pool.close)

@@ -31,6 +31,7 @@ from nightmail.stores.base import (
     Successes,
 )
 from nightmail.testing.conformance.store_extras import extras_are_settled_with_the_batch_that_they_double
+from nightmail.testing.conformance.store_notices import exercise_notices
 from nightmail.testing.conformance.store_schedules import schedules_start_each_occurrence_once
 
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
@@ -53,6 +54,7 @@ async def exercise_store(make: Open) -> None:
     await _a_finished_run_opens_again(store)
     await extras_are_settled_with_the_batch_that_they_double(store, NOW)
     await schedules_start_each_occurrence_once(store, NOW)
+    await exercise_notices(store, NOW)
     await store.close()
 
 
@@ -316,7 +318,7 @@ async def _what_goes_again_is_found(store: Store, lease: Lease) -> None:
     assert row is not None
     assert (row.state, row.batch_id) == (RequestState.IN_BATCH, batch.batch_id)
     await store.events.record(lease.run_no, "told", now=NOW, batch_no=batch.batch_no, n=1)
-    (event,) = await store.events.list(lease.run_no, limit=5)
+    event = (await store.events.list(lease.run_no, limit=5))[-1]
     assert (event.name, event.batch_id, event.detail) == ("told", batch.batch_id, {"n": 1})
 
 

@@ -115,6 +115,11 @@ SELECT e.at, r.run_id, b.batch_id, e.name, e.detail
 FROM events e JOIN runs r ON r.run_no = e.run_no LEFT JOIN batches b ON b.batch_no = e.batch_no
 WHERE e.run_no = :run_no ORDER BY e.event_no DESC LIMIT :limit;
 
+-- name: list_events_after
+SELECT e.event_no, e.at, r.run_id, b.batch_id, e.name, e.detail
+FROM events e JOIN runs r ON r.run_no = e.run_no LEFT JOIN batches b ON b.batch_no = e.batch_no
+WHERE e.event_no > :after ORDER BY e.event_no LIMIT :limit;
+
 -- name: delete_events_of_run
 DELETE FROM events WHERE run_no = :run_no;
 

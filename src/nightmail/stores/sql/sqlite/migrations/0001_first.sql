@@ -218,8 +218,9 @@ CREATE TABLE tallies (
   PRIMARY KEY (run_no, kind, name)
 ) STRICT, WITHOUT ROWID;
 
+-- What happened. A number is never used again: who reads on from a number misses nothing.
 CREATE TABLE events (
-  event_no  INTEGER PRIMARY KEY,
+  event_no  INTEGER PRIMARY KEY AUTOINCREMENT,
   run_no    INTEGER NOT NULL REFERENCES runs,
   batch_no  INTEGER,
   at        TEXT NOT NULL,
