@@ -73,6 +73,8 @@ class Client:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._service is not None:
+            await self._service.close()
         if self._opened is not None:
             await self._opened.close()
             self._opened = None

@@ -7,8 +7,16 @@ or a whole line of a file.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
 from enum import Enum, StrEnum
-from typing import Any
+from typing import Any, NamedTuple
+
+import msgspec
+
+from nightmail.errors import ConfigError
 
 logger = logging.getLogger("nightmail")
 
@@ -45,12 +53,72 @@ QUIET = (
 )
 
 
+class About(NamedTuple):
+    """Whose work is being done: what a line of the log, or a span, is about."""
+
+    run_id: str | None = None
+    batch_id: str | None = None
+
+
+NOTHING = About()
+_about: ContextVar[About] = ContextVar("nightmail_about", default=NOTHING)
+
+
+def about() -> About:
+    """What this task is working on."""
+    return _about.get()
+
+
+@contextmanager
+def telling_of(run_id: str, batch_id: str | None = None) -> Iterator[None]:
+    """Everything that is logged inside is about this run and this batch."""
+    token = _about.set(About(run_id, batch_id))
+    try:
+        yield
+    finally:
+        _about.reset(token)
+
+
 def log(name: EventName, *, run_id: str, batch_id: str | None, detail: dict[str, Any]) -> None:
     """Write an event to the log as one line of fields."""
     level = logging.INFO if name in QUIET else logging.WARNING
     if logger.isEnabledFor(level):
         fields = " ".join(f"{key}={value!r}" for key, value in detail.items())
-        logger.log(level, "%s run=%s batch=%s %s", name, run_id, batch_id or "-", fields)
+        told = {"event": name, "run": run_id, "batch": batch_id, "detail": detail}
+        extra = {"nightmail": told}
+        logger.log(level, "%s run=%s batch=%s %s", name, run_id, batch_id or "-", fields, extra=extra)
+
+
+class JsonLines(logging.Formatter):
+    """A line of JSON for each line of the log: `time`, `level`, `logger`, `message`, `run`, `batch`, and for
+    an event its name and its `detail`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        told: dict[str, Any] = getattr(record, "nightmail", None) or about()._asdict()
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            "run": told.get("run", told.get("run_id")),
+            "batch": told.get("batch", told.get("batch_id")),
+        }
+        if "event" in told:
+            line |= {"event": told["event"], "detail": told["detail"]}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(line, enc_hook=str).decode()
+
+
+def log_lines(form: str | None) -> None:
+    """Write the log, from INFO on what is nightmail's own, to standard error: as `text` (also if nothing is
+    said) or as `json`. Raises `ConfigError` for any other form."""
+    if form not in (None, "", "text", "json"):
+        raise ConfigError(f"NIGHTMAIL_LOG is {form!r}: it can be text or json")
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines() if form == "json" else logging.Formatter("%(asctime)s %(message)s"))
+    logging.basicConfig(handlers=[handler])
+    logger.setLevel(logging.INFO)
 
 
 class Metric(Enum):

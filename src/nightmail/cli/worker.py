@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import os
 from typing import Annotated
 
 import typer
@@ -29,7 +29,7 @@ def worker(
     from nightmail.client import Client
 
     terminal = Terminal(home=home)
-    _log_events()
+    log_events()
 
     async def go() -> Exit:
         # A worker may be there before the first run is.
@@ -47,7 +47,8 @@ def worker(
     return asyncio.run(go())
 
 
-def _log_events() -> None:
+def log_events() -> None:
     """Everything that is told of a run, with its time: nobody watches a worker, somebody reads its log."""
-    logging.basicConfig(format="%(asctime)s %(message)s")
-    logging.getLogger("nightmail").setLevel(logging.INFO)
+    from nightmail.telemetry import log_lines
+
+    log_lines(os.environ.get("NIGHTMAIL_LOG"))

@@ -8,8 +8,9 @@ transfers, a few judgements, one look at all batches that are due.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from nightmail.core.batch import CLOSED_STATES, Batch, BatchState
@@ -33,6 +34,7 @@ from nightmail.stages.ports import Ports
 from nightmail.stages.recover import doubt, recover
 from nightmail.stages.settle import settle
 from nightmail.stages.submit import submit
+from nightmail.telemetry import telling_of
 from nightmail.worker.holds import Holds
 from nightmail.worker.looks import look_at
 from nightmail.worker.troubles import Troubles
@@ -43,14 +45,17 @@ CALLING = 2  # portions of calls at the same time
 LOOK_AROUND = 1.0  # seconds between looks for wishes of other processes
 GRACE = 10.0  # seconds that stages get to come to their end when the worker is stopped
 OPEN_BATCHES = tuple(state for state in BatchState if state not in CLOSED_STATES)
+Told = Callable[[Run, Batch], None]
 
 
 class Driver:
-    """Drives the run of `ports` until it is finished, cancelled or paused, or `stop` is set."""
+    """Drives the run of `ports` until it is finished, cancelled or paused, or `stop` is set. `settled` is
+    told of each batch of which every request has its outcome."""
 
-    def __init__(self, ports: Ports, stop: asyncio.Event) -> None:
+    def __init__(self, ports: Ports, stop: asyncio.Event, settled: Told | None = None) -> None:
         self._ports = ports
         self._stop = stop
+        self._settled = settled
         self.wake = asyncio.Event()  # set: something may have become due
         self._busy: dict[int, asyncio.Task[None]] = {}
         self._transfers = asyncio.Semaphore(TRANSFERS)
@@ -194,9 +199,9 @@ class Driver:
                 if room[batch.mode is Mode.BATCH] <= 0 or not self._may_send(run, batch, now):
                     continue
                 room[batch.mode is Mode.BATCH] -= 1
-            self._start([batch], self._advance(run, batch))
+            self._start([batch], partial(self._advance, run, batch))
         if looks:
-            self._start(looks, self._look(run, looks))
+            self._start(looks, partial(look_at, self._ports, run, looks, self._troubles, self._holds))
 
     def _may_send(self, run: Run, batch: Batch, now: datetime) -> bool:
         """May this batch, planned or in the middle of its calls, send something now?"""
@@ -206,8 +211,8 @@ class Driver:
             return True
         return run.wish is None and self._holds.may_ask(batch, now)
 
-    def _start(self, batches: list[Batch], work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
+    def _start(self, batches: list[Batch], work: Callable[[], Awaitable[Any]]) -> None:
+        task = asyncio.create_task(self._carry_out(batches, work))
         for batch in batches:
             self._busy[batch.batch_no] = task
 
@@ -218,14 +223,18 @@ class Driver:
 
         task.add_done_callback(done)
 
+    async def _carry_out(self, batches: list[Batch], work: Callable[[], Awaitable[Any]]) -> None:
+        """What it raises ends the driving."""
+        with telling_of(self._ports.run_id, batches[0].batch_id if len(batches) == 1 else None):
+            try:
+                await work()
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:
+                self._failure = self._failure or error
+
     async def _advance(self, run: Run, batch: Batch) -> None:
-        """Run the stage that the batch's state asks for; what it raises ends the driving."""
-        try:
-            await self._troubles.guard(self._stage(run, batch), batch)
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:
-            self._failure = self._failure or error
+        await self._troubles.guard(self._stage(run, batch), batch)
 
     async def _stage(self, run: Run, batch: Batch) -> Hold | None:
         """Advance the batch by a stage, or say why it has to wait."""
@@ -257,19 +266,13 @@ class Driver:
                     batch = await settle(ports, run, batch)
                 # Its reservation has become what it really cost.
                 self._holds.release(batch)
+                if self._settled is not None:
+                    self._settled(run, batch)
             case BatchState.SETTLED:
                 await finalise(ports, run, batch, patient=self._troubles.is_patient(batch))
             case _:
                 raise AssertionError(f"no stage for {batch.state}")
         return None
-
-    async def _look(self, run: Run, batches: list[Batch]) -> None:
-        try:
-            await look_at(self._ports, run, batches, self._troubles, self._holds)
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:
-            self._failure = self._failure or error
 
     async def _rest(self, run: Run, batches: list[Batch]) -> None:
         """Until a stage ends, something is due, or it is time to look for wishes."""

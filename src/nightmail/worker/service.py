@@ -25,6 +25,7 @@ from nightmail.stages.revalidate import revalidate
 from nightmail.stages.shards import Here, Tools
 from nightmail.stores.base import Lease, Store
 from nightmail.tasks.prepared import PreparedTask
+from nightmail.telemetry import telling_of
 from nightmail.tokens.counter import counter_for
 from nightmail.worker.begin import open_source, prepared_for, task_parts
 from nightmail.worker.kit import NO_KEY, kit_for
@@ -32,6 +33,7 @@ from nightmail.worker.lease import Sightings, claim, held, holder_of
 from nightmail.worker.loop import Driver
 from nightmail.worker.pool import Pool, places
 from nightmail.worker.shift import Shift
+from nightmail.worker.tracing import Traces, provider_of
 
 
 class Service:
@@ -48,11 +50,25 @@ class Service:
         self._sightings = Sightings()
         self._places = places()
         self._drivers: set[Driver] = set()
+        self._traces: Traces | None = None
+        self._asked_for_traces = False
         self.stop = asyncio.Event()
 
     def add_task(self, task: PreparedTask) -> None:
         """A task of this process, which need not be importable elsewhere."""
         self._tasks.append(task)
+
+    async def close(self) -> None:
+        """Send what is still to be sent of what was done here."""
+        if self._traces is not None:
+            await asyncio.to_thread(self._traces.close)
+
+    async def _trace(self) -> None:
+        """Traces, if the environment asks for them. Raises `ConfigError` if it asks for what is not there."""
+        if not self._asked_for_traces:
+            provider = await asyncio.to_thread(provider_of)
+            self._traces = Traces(provider) if provider is not None else None
+            self._asked_for_traces = True
 
     def look_now(self) -> None:
         """Something in the store has just become due: whoever drives a run in this process looks at once.
@@ -69,6 +85,7 @@ class Service:
         taken it over because this process slept. `on_wait` is told who has it.
 
         What the user must mend is raised, and a run of which nothing was sent is forgotten with it."""
+        await self._trace()
         lease = await self.claim(run_id)
         if lease is None:
             await self._tell_driver(run_id, on_wait)
@@ -114,6 +131,7 @@ class Service:
     async def work(self, *, until_idle: bool = False) -> None:
         """Drive whatever there is to drive, many runs at the same time, until `stop` is set. A run that
         cannot be driven is put off, with an event that says why; the others go on."""
+        await self._trace()
         shift = Shift(self.store, self._clock, claim=self.claim, drive=self._drive, stop=self.stop)
         await shift.work(until_idle=until_idle)
 
@@ -122,20 +140,30 @@ class Service:
             runs = await self.store.runs.list()
             run = next(each for each in runs if each.run_no == lease.run_no)
             ports = await self.ports(run, lease, calls=run.finished_at is None)
+            if self._traces is not None:
+                ports = replace(ports, provider=self._traces.calls(ports.provider, run))
             pool = self._pool(run, ports)
             try:
-                if run.wish is None and run.finished_at is None:
-                    await ports.provider.check()
-                driver = Driver(replace(ports, shards=pool or ports.shards), self.stop)
-                self._drivers.add(driver)
-                try:
-                    return await driver.drive()
-                finally:
-                    self._drivers.discard(driver)
+                with telling_of(run.run_id):
+                    if run.wish is None and run.finished_at is None:
+                        await ports.provider.check()
+                    return await self._drive_with(replace(ports, shards=pool or ports.shards))
             finally:
                 if pool is not None:
                     await asyncio.to_thread(pool.close)
                 await ports.provider.close()
+
+    async def _drive_with(self, ports: Ports) -> Run:
+        traces = self._traces
+        driver = Driver(ports, self.stop) if traces is None else Driver(ports, self.stop, traces.batch)
+        self._drivers.add(driver)
+        try:
+            driven = await driver.drive()
+        finally:
+            self._drivers.discard(driver)
+        if traces is not None:
+            traces.run(driven)
+        return driven
 
     def _pool(self, run: Run, ports: Ports) -> Pool | None:
         """Processes for a run's shards, started when there is enough to do; None if its task is only here."""
