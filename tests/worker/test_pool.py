@@ -79,7 +79,9 @@ class Bench:
     def order(self) -> BuildOrder:
         (piece,) = JsonlSource([self.input]).pieces(Position())
         keying = Keying(KeyKind.TEXT, "id")
-        return BuildOrder(piece=piece, first_seq=1, record_count=3, keying=keying, file_path="lines.jsonl")
+        return BuildOrder(
+            piece=piece, first_seq=1, record_count=3, keying=keying, file_path="lines.jsonl", piece_path=None
+        )
 
     def lines(self) -> bytes:
         return self.spool.read_whole("lines.jsonl")

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from nightmail.errors import SourceError
+
 Record = dict[str, Any]
 
 
@@ -26,13 +28,72 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     row: int = 1
 
 
-class Piece(msgspec.Struct, frozen=True, kw_only=True):
-    """Records of one file, undecoded. `row` is the number of its first row (line) in `path`."""
+class Piece(msgspec.Struct, frozen=True, kw_only=True, tag="piece"):
+    """Records of one file, undecoded. `row` is the number of its first row (line) in `path`.
+
+    If the end of the payload is the file's own bytes, from `stands_at` up to `next.offset`, they can be read
+    again. In compressed files and tables that is not so.
+    """
 
     path: str
     row: int
     payload: bytes
     next: Position
+    stands_at: int | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the payload."""
+        return len(self.payload)
+
+    def reference(self) -> PieceReference | None:
+        """The piece without what can be read again; None if nothing can."""
+        if self.stands_at is None:
+            return None
+        length = self.next.offset - self.stands_at
+        head = self.payload[: len(self.payload) - length]
+        return PieceReference(
+            path=self.path, row=self.row, head=head, stands_at=self.stands_at, next=self.next
+        )
+
+    def whole(self) -> Piece:
+        return self
+
+
+class PieceReference(msgspec.Struct, frozen=True, kw_only=True, tag="reference"):
+    """A piece to be read again: its payload is `head` and the file's bytes from `stands_at` to `next.offset`."""
+
+    path: str
+    row: int
+    head: bytes
+    stands_at: int
+    next: Position
+
+    @property
+    def size(self) -> int:
+        """Bytes of the payload."""
+        return len(self.head) + self.next.offset - self.stands_at
+
+    def whole(self) -> Piece:
+        """The piece. Raises `SourceError` if the file cannot be read or has become shorter."""
+        wanted = self.next.offset - self.stands_at
+        try:
+            with Path(self.path).open("rb") as file:
+                file.seek(self.stands_at)
+                found = file.read(wanted)
+        except OSError as error:
+            raise SourceError(f"{self.path} cannot be read: {error.strerror or error}") from error
+        if len(found) != wanted:
+            raise SourceError(
+                f"{self.path} became shorter while it was read. Let it come to rest, then go on."
+            )
+        return Piece(
+            path=self.path,
+            row=self.row,
+            payload=self.head + found,
+            next=self.next,
+            stands_at=self.stands_at,
+        )
 
 
 class BadRow(NamedTuple):

@@ -23,7 +23,7 @@ from nightmail.sources.csv_layout import (
     refuse_other_columns,
 )
 from nightmail.sources.cutting import Sizes, cut
-from nightmail.sources.files import fingerprint, no_records
+from nightmail.sources.files import ending, fingerprint, no_records
 
 
 class CsvSource:
@@ -89,6 +89,7 @@ class CsvSource:
                 row=each.row,
                 payload=header.delimiter.encode() + header.raw + each.payload,
                 next=Position(file=start.file, offset=each.next_offset, row=each.next_row),
+                stands_at=None if ending(path)[1] else each.next_offset - len(each.payload),
             )
 
 

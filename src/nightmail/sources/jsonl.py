@@ -15,7 +15,7 @@ import msgspec
 
 from nightmail.sources.base import BadRow, Piece, Position, Record
 from nightmail.sources.cutting import Cut, Sizes, cut, line_ends
-from nightmail.sources.files import fingerprint, no_records
+from nightmail.sources.files import ending, fingerprint, no_records
 from nightmail.sources.text import BOM
 
 _DECODER = msgspec.json.Decoder(dict[str, Any])
@@ -35,6 +35,7 @@ class JsonlSource:
         """Whole lines of about `piece_bytes` and at most `piece_rows`."""
         found = False
         for index in range(start.file, len(self.paths)):
+            plain = not ending(self.paths[index])[1]
             here = start if index == start.file else Position(file=index)
             for each in self._cuts(self.paths[index], here):
                 payload = each.payload.removeprefix(BOM) if each.row == 1 else each.payload
@@ -42,7 +43,13 @@ class JsonlSource:
                     continue
                 found = True
                 after = Position(file=index, offset=each.next_offset, row=each.next_row)
-                yield Piece(path=str(self.paths[index]), row=each.row, payload=payload, next=after)
+                yield Piece(
+                    path=str(self.paths[index]),
+                    row=each.row,
+                    payload=payload,
+                    next=after,
+                    stands_at=each.next_offset - len(payload) if plain else None,
+                )
         if not found and start == Position():
             raise no_records(self.paths)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from nightmail.core.run import Run
-from nightmail.sources.base import Piece, Record, Source
+from nightmail.sources.base import Piece, PieceReference, Record, Source
 from nightmail.stages.keying import Keying
 from nightmail.stages.ports import Ports
 from nightmail.stores.base import Key
@@ -14,7 +14,9 @@ from nightmail.stores.base import Key
 STEP = 50_000
 
 
-async def delivered_before(ports: Ports, run: Run, piece: Piece, keying: Keying) -> dict[Key, int] | None:
+async def delivered_before(
+    ports: Ports, run: Run, piece: Piece | PieceReference, keying: Keying
+) -> dict[Key, int] | None:
     """The digests that were delivered of this piece's records, by key; None if all are to be asked."""
     if not run.spec.only_new or run.spec.schedule_no is None:
         return None
@@ -30,9 +32,9 @@ async def remember(ports: Ports, run: Run) -> None:
         await ports.store.delivered.record(ports.lease, run.spec.schedule_no, first, first + STEP - 1)
 
 
-def _keys(source: Source, piece: Piece, keying: Keying) -> list[Key]:
+def _keys(source: Source, piece: Piece | PieceReference, keying: Keying) -> list[Key]:
     """Of records that have one that can be used; the others become failures when they are built."""
-    return [key for row in source.records(piece) if (key := _key(row, keying)) is not None]
+    return [key for row in source.records(piece.whole()) if (key := _key(row, keying)) is not None]
 
 
 def _key(row: object, keying: Keying) -> Key | None:

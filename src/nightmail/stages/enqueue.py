@@ -19,7 +19,7 @@ from nightmail.core.failure import Reason
 from nightmail.core.lifecycle import RunEvent
 from nightmail.core.run import KeyKind, Run
 from nightmail.errors import SourceError, TaskError
-from nightmail.sources.base import Piece, Position
+from nightmail.sources.base import Piece, PieceReference, Position
 from nightmail.stages.delivered import delivered_before
 from nightmail.stages.keying import Keying
 from nightmail.stages.ports import Ports
@@ -51,7 +51,9 @@ async def enqueue(ports: Ports, run: Run, stop: asyncio.Event) -> Run:
     shard_no = len(await ports.store.requests.list_shards(run.run_no))
     groups = {each.model: each for each in await ports.store.requests.list_groups(run.run_no)}
     first_seq = run.record_count + 1
-    pieces = ports.source.pieces(start)
+    # What was left out of these is read where they are built: it need not pass through this process again.
+    pieces: Iterator[Piece | PieceReference]
+    pieces = ports.source.pieces(start) if found.pieces is None else iter(found.pieces)
     building: deque[_Building] = deque()
     try:
         for count in found.counts:
@@ -68,6 +70,7 @@ async def enqueue(ports: Ports, run: Run, stop: asyncio.Event) -> Run:
                 keying=keying,
                 delivered=await delivered_before(ports, run, piece, keying),
                 file_path=f"{run.run_id}/requests/{shard_no:06}.jsonl",
+                piece_path=f"{run.run_id}/records/{shard_no:06}.piece" if ports.task.needs_record else None,
             )
             building.append(_Building(shard_no, order, asyncio.create_task(ports.shards.build(order))))
             shard_no, first_seq = shard_no + 1, first_seq + count
@@ -101,7 +104,7 @@ async def _survey(ports: Ports, run: Run, start: Position, stop: asyncio.Event) 
     )
 
 
-def _next(pieces: Iterator[Piece]) -> Piece | None:
+def _next(pieces: Iterator[Piece | PieceReference]) -> Piece | PieceReference | None:
     return next(pieces, None)
 
 
@@ -114,10 +117,6 @@ async def _record(ports: Ports, run: Run, building: _Building, groups: dict[str,
         raise _changed(ports, run)
     if building.shard_no == 0:
         _refuse_task(ports, built)
-    piece_path = None
-    if ports.task.needs_record:
-        piece_path = f"{run.run_id}/records/{building.shard_no:06}.piece"
-        await asyncio.to_thread(ports.spool.write, piece_path, [msgspec.msgpack.encode(order.piece)])
     for model in set(built.rows.models) - groups.keys():
         groups[model] = await ports.store.requests.record_group(
             ports.lease, model=model, endpoint=ports.task.endpoint
@@ -136,7 +135,7 @@ async def _record(ports: Ports, run: Run, building: _Building, groups: dict[str,
         position=msgspec.json.encode(order.piece.next).decode(),
         file_path=order.file_path,
         file_bytes=built.file_bytes,
-        piece_path=piece_path,
+        piece_path=order.piece_path,
         ready=ReadyRows(
             seqs=rows.seqs,
             keys=rows.keys,

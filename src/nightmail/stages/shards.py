@@ -17,7 +17,7 @@ from nightmail.core.ids import RunId
 from nightmail.core.pricing import Price
 from nightmail.core.run import KeyKind
 from nightmail.providers.base import Provider
-from nightmail.sources.base import Piece, Source
+from nightmail.sources.base import Piece, PieceReference, Source
 from nightmail.spool import Spool
 from nightmail.stages.build import BuiltRows, Workshop
 from nightmail.stages.keying import Keying
@@ -43,13 +43,15 @@ class Tools:
 
 class BuildOrder(msgspec.Struct, frozen=True, kw_only=True, tag="build"):
     """Build the first `record_count` records of a piece, numbered from `first_seq`, and write their lines
-    to the spool file `file_path`. Those that were `delivered` just so before are left out."""
+    to the spool file `file_path`; the piece itself to `piece_path`, if its records are wanted again. Those
+    that were `delivered` just so before are left out."""
 
-    piece: Piece
+    piece: Piece | PieceReference
     first_seq: int
     record_count: int
     keying: Keying
     file_path: str
+    piece_path: str | None
     delivered: dict[Key, int] | None = None  # the digests of requests, by key
 
 
@@ -80,11 +82,14 @@ class JudgeOrder(msgspec.Struct, frozen=True, kw_only=True, tag="judge"):
 
 def build_piece(tools: Tools, order: BuildOrder) -> BuiltPiece:
     """Carry a `BuildOrder` out."""
-    rows = tools.source.records(order.piece)[: order.record_count]
+    piece = order.piece.whole()
+    rows = tools.source.records(piece)[: order.record_count]
     built = tools.workshop.build(rows, first_seq=order.first_seq, keying=order.keying)
     digests: list[int] = []
     if order.delivered is not None:
         built, digests = leave_out(built, order.delivered, tools.provider, tools.task.endpoint)
+    if order.piece_path is not None:
+        tools.spool.write(order.piece_path, [msgspec.msgpack.encode(piece)])
     return BuiltPiece(
         rows=built.rows,
         failed=built.failed,

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from nightmail.core.run import KeyKind, RunSpec
 from nightmail.errors import ConfigError, SourceError
-from nightmail.sources.base import BadRow, Piece, Position, Record, Source
+from nightmail.sources.base import BadRow, Piece, PieceReference, Position, Record, Source
 from nightmail.stages.keying import Keying, keying_for, no_key
 from nightmail.stores.base import Key
 
@@ -23,10 +23,12 @@ PARTS = 64  # in which keys are compared, so that few are compared at once
 
 
 class Survey(NamedTuple):
-    """How records are named (None if none was seen), and how many of them each piece from `start` on has."""
+    """How records are named (None if none was seen), and how many of them each piece from `start` on has.
+    `pieces` are these, to be read again; None for a source whose pieces cannot be."""
 
     keying: Keying | None
     counts: list[int]
+    pieces: list[PieceReference] | None
 
 
 def survey(
@@ -44,6 +46,7 @@ def survey(
     `skip_bad_rows`, only for what concerns the source as a whole."""
     seen = Seen()
     counts: list[int] = []
+    references: list[PieceReference | None] = []
     seq = first_seq
     for piece in source.pieces(start or Position()):
         if stopped():
@@ -60,12 +63,14 @@ def survey(
         if keying is not None and not spec.skip_bad_rows:
             seen.add(_keys(source, piece, rows, keying, seq))
         counts.append(len(rows))
+        references.append(piece.reference())
         seq += len(rows)
     if seq == 1:
         raise SourceError(f"{spec.source_name}: there are no records in it. Nothing was sent.")
     if (twice := seen.twice()) and keying is not None:
         _refuse_twice(source, keying, twice)
-    return Survey(keying, counts)
+    pieces = [each for each in references if each is not None]
+    return Survey(keying, counts, pieces if len(pieces) == len(counts) else None)
 
 
 class Seen:

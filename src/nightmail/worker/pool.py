@@ -143,7 +143,7 @@ class Pool:
                 self._threads.submit(self._warm)
 
     async def build(self, order: BuildOrder) -> BuiltPiece:
-        if self._is_small(len(order.piece.payload)):
+        if self._is_small(order.piece.size):
             return await self._here.build(order)
         try:
             return await self._elsewhere(order, BuiltPiece)

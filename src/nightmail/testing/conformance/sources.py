@@ -44,6 +44,10 @@ def _pieces_are_values(make: Callable[[], Source], pieces: Sequence[Piece]) -> N
         copy = pickle.loads(pickle.dumps(piece))  # noqa: S301 - our own bytes, as a worker process gets them
         here, there = make(), make()
         first = here.records(piece)
+        reference = piece.reference()
+        if reference is not None:
+            _require(reference.size == piece.size, f"piece {number} has another size when it is referred to")
+            _require(reference.whole() == piece, f"piece {number} is another when it is read again")
         _require(here.records(piece) == first, f"reading piece {number} twice gives different records")
         _require(there.records(copy) == first, f"another process reads piece {number} differently")
         # A task may change the record that it is given.
