@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 WORKERS ?= 2
 ARGS ?=
 
-.PHONY: demo test check fmt bench bench-million bench-peers bench-guard chaos promises docs clean
+.PHONY: demo test check fmt bench bench-million bench-peers bench-guard profile chaos promises docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/nightmail demo $(ARGS)
@@ -37,6 +37,9 @@ bench-million: $(READY)
 # Installs each peer into .venvs/ (2 GB), once.
 bench-peers: $(READY)
 	$(BIN)/python benchmarks/bench_peers.py $(ARGS)
+
+profile: $(READY)
+	$(BIN)/python benchmarks/profile_run.py $(ARGS)
 
 bench-guard: $(READY)
 	$(BIN)/python benchmarks/guard.py $(or $(ARGS),--check)

@@ -27,7 +27,7 @@ def test_the_readme_and_the_tutorial_show_no_command_that_is_not_run() -> None:
 
 
 def test_make_has_the_targets_that_the_pages_name() -> None:
-    benchmarks = ("bench", "bench-million", "bench-peers", "bench-guard")
+    benchmarks = ("bench", "bench-million", "bench-peers", "bench-guard", "profile")
     for target in ("demo", "test", "check", "fmt", *benchmarks, "chaos", "promises", "docs", "clean"):
         tried = subprocess.run(
             ["make", "-n", "-C", ROOT, target], capture_output=True, text=True, check=False
