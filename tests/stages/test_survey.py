@@ -41,6 +41,15 @@ def test_each_piece_has_its_count(tmp_path):
     assert len(found.counts) > 2
 
 
+def test_what_is_kept_of_a_piece_is_its_place(tmp_path):
+    found = surveyed(tmp_path, [*rows(5), "", *[line.replace("r", "s") for line in rows(4)]])
+
+    assert found.pieces is not None
+    assert {piece.head for piece in found.pieces} == {b""}
+    read = SmallPieces([tmp_path / "rows.jsonl"]).pieces(Position())
+    assert [piece.whole() for piece in found.pieces] == list(read)
+
+
 def test_a_row_that_cannot_be_read_at_the_very_end_is_told_with_its_line(tmp_path):
     with pytest.raises(SourceError, match=r"rows\.jsonl:41: not JSON .*Nothing was sent"):
         surveyed(tmp_path, [*rows(40), "{"])

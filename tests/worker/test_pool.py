@@ -16,7 +16,7 @@ from nightmail.core.ids import RunId
 from nightmail.core.run import KeyKind, Run, RunSpec, RunState
 from nightmail.errors import InternalError, SourceError, StoreError
 from nightmail.providers.openai.adapter import OpenAIProvider
-from nightmail.sources.base import Position
+from nightmail.sources.base import Piece, Position
 from nightmail.sources.jsonl import JsonlSource
 from nightmail.spool import Spool
 from nightmail.stages.keying import Keying
@@ -114,6 +114,23 @@ async def test_a_process_builds_the_same_lines(tmp_path, pools):
     assert bench.lines() == expected
     assert len(pool.pids) == 1
     assert pool.pids != [os.getpid()]
+
+
+async def test_a_process_reads_the_piece_that_it_builds_and_keeps_it_if_it_is_wanted_again(tmp_path, pools):
+    bench = Bench(tmp_path, "")
+    whole = bench.order()
+    built = await bench.here.build(whole)
+    expected = bench.lines()
+    bench.spool.delete("lines.jsonl")
+    reference = whole.piece.whole().reference()
+    assert reference is not None
+    order = msgspec.structs.replace(whole, piece=reference, piece_path="1.piece")
+
+    again = await pool_of(bench, pools).build(order)
+
+    assert msgspec.to_builtins(again) == msgspec.to_builtins(built)
+    assert bench.lines() == expected
+    assert msgspec.msgpack.decode(bench.spool.read_whole("1.piece"), type=Piece) == whole.piece
 
 
 async def test_a_process_killed_in_the_middle_of_a_shard_is_replaced_and_the_shard_done_again(

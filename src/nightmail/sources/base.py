@@ -61,7 +61,7 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True, tag="piece"):
 
 
 class PieceReference(msgspec.Struct, frozen=True, kw_only=True, tag="reference"):
-    """A piece to be read again: its payload is `head` and the file's bytes from `stands_at` to `next.offset`."""
+    """A piece to be read again: `head`, then the bytes of the file from `stands_at` to `next.offset`."""
 
     path: str
     row: int
