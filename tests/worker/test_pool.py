@@ -6,6 +6,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,10 @@ from nightmail.tasks.load import load
 from nightmail.tasks.prepared import PreparedTask
 from nightmail.testing.clock import ManualClock
 from nightmail.worker.kit import Kit, kit_for, tools_of
-from nightmail.worker.pool import MAX_DEATHS, Pool, ShardProcess
+from nightmail.worker.pool import IDLE, MAX_DEATHS, Pool, ShardProcess
 from nightmail.worker.service import shards_for
 
+SECOND = timedelta(seconds=1)
 RUN = RunId("asking-0000")
 TASK = """
 import os, signal
@@ -263,3 +265,28 @@ def test_a_kit_makes_the_tools_of_the_run(tmp_path):
     assert (tools.run_id, tools.spool.root) == (RUN, bench.spool.root)
     with pytest.raises(SourceError):
         list(JsonlSource([tmp_path / "nothing"]).pieces(Position()))
+
+
+async def test_processes_end_while_a_run_only_waits_and_are_back_when_there_is_work(tmp_path, pools):
+    bench, clock = Bench(tmp_path), ManualClock()
+    pool = pool_of(bench, pools)
+    await pool.build(bench.order())
+    pool.rest(clock.now())
+    clock.advance(IDLE - SECOND)
+    pool.rest(clock.now())
+    (before,) = pool.pids
+
+    await pool.build(bench.order())
+    clock.advance(2 * SECOND)
+    pool.rest(clock.now())
+    assert pool.pids == [before], "an order in between begins the wait anew"
+
+    clock.advance(IDLE)
+    pool.rest(clock.now())
+    built = await pool.build(bench.order())
+
+    assert built.rows.seqs == [1, 2, 3]
+    assert len(pool.pids) == 1
+    assert pool.pids != [before]
+    with pytest.raises(ProcessLookupError):
+        os.kill(before, 0)

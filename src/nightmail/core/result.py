@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -41,8 +42,9 @@ class Finish(StrEnum):
 class Response(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An answer as a task sees it: the same fields whatever the endpoint or the provider.
 
-    `text` is the assistant's text (None for embeddings and moderations), `vectors` one list of
-    numbers per embedding input, `raw` the provider's body as it came.
+    `text` is the assistant's text (None for embeddings and moderations), `vectors` the
+    numbers of each embedding input (packed: an `array`, which numpy takes as it is), `raw` the
+    provider's body as it came.
     """
 
     model: str
@@ -50,7 +52,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     text: str | None = None
     refusal: str | None = None
     finish: Finish = Finish.COMPLETE
-    vectors: list[list[float]] | None = None
+    vectors: list[Sequence[float]] | None = None
     usage: Usage = NO_USAGE
     tier: str | None = None  # the service tier that the provider says it was billed by
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ class ParquetSink:
     """Writes `.parquet`."""
 
     row_group_rows = 65_536
-    row_group_bytes = 128_000_000
+    row_group_bytes = 32_000_000
 
     def __init__(self, path: Path | str, schema: pa.Schema) -> None:
         import pyarrow as pa
@@ -31,7 +32,9 @@ class ParquetSink:
         self._file = AtomicFile(self.path)
         try:
             with blamed(self.path):
-                self._writer = pq.ParquetWriter(self._file.file, schema, compression="zstd")
+                self._writer = pq.ParquetWriter(
+                    self._file.file, schema, compression="zstd", use_dictionary=_repetitive(schema)
+                )
         except BaseException as error:
             self._file.abort()
             if isinstance(error, pa.ArrowException):
@@ -88,3 +91,28 @@ class ParquetSink:
         self._held, self._held_rows, self._held_bytes = [], 0, 0
         with blamed(self.path):
             self._writer.write_table(table, row_group_size=max(1, table.num_rows))
+
+
+def _repetitive(schema: pa.Schema) -> list[str]:
+    """The columns, by their paths in the file, for which a dictionary of values is tried. Embeddings do not
+    repeat: looking for it takes five times as long as writing them."""
+    import pyarrow as pa
+
+    paths = []
+    for field in schema:
+        for path, kind in _leaves(field.name, field.type):
+            if not pa.types.is_float32(kind):
+                paths.append(path)
+    return paths
+
+
+def _leaves(path: str, kind: pa.DataType) -> Iterator[tuple[str, pa.DataType]]:
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        for field in kind:
+            yield from _leaves(f"{path}.{field.name}", field.type)
+    elif pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
+        yield from _leaves(f"{path}.list.element", kind.value_type)
+    else:
+        yield path, kind

@@ -20,6 +20,7 @@ from nightmail.errors import StoreError
 from nightmail.stages.failures import write_failures
 from nightmail.stages.parts import LOOSE, META, SEQ, part_names, part_schema, read_part
 from nightmail.stages.ports import Ports
+from nightmail.stages.vectors import is_vector, of_size, size_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -128,7 +129,21 @@ async def final_schema(ports: Ports, run: Run) -> pa.Schema:
     own = ports.task.arrow_schema()
     if own is None:
         own = await asyncio.to_thread(_found_schema, ports, await batches_with_parts(ports, run))
+    else:
+        own = await asyncio.to_thread(_sized, ports, own, await batches_with_parts(ports, run))
     return part_schema(name, kind, own).remove(0)
+
+
+def _sized(ports: Ports, own: pa.Schema, batches: Sequence[Batch]) -> pa.Schema:
+    """The task's schema, with the size of its vectors if they are all of one."""
+    import pyarrow as pa
+
+    for at, field in enumerate(own):
+        if is_vector(field.type):
+            size = size_of(piece.column(field.name) for batch in batches for piece in _pieces(ports, batch))
+            if size is not None:
+                own = own.set(at, pa.field(field.name, pa.list_(pa.float32(), size)))
+    return own
 
 
 def _found_schema(ports: Ports, batches: Sequence[Batch]) -> pa.Schema:
@@ -171,7 +186,8 @@ def _shaped(piece: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 
     whole = schema.insert(0, pa.field(SEQ, pa.int64()))
     if LOOSE not in piece.schema.names:
-        return pa.record_batch(list(piece.columns), schema=whole)
+        pairs = zip(piece.columns, whole, strict=True)
+        return pa.record_batch([_of_type(column, field.type) for column, field in pairs], schema=whole)
     values = [msgspec.json.decode(text) for text in piece.column(LOOSE).to_pylist()]
     fields = schema.names[1 : -len(META)]
     loose = []
@@ -186,3 +202,8 @@ def _shaped(piece: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         loose.append(pa.array(column, type=kind))
     front, back = piece.columns[:2], piece.columns[-len(META) :]
     return pa.record_batch([*front, *loose, *back], schema=whole)
+
+
+def _of_type(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    sized = is_vector(kind) and not column.type.equals(kind)
+    return of_size(column, kind.list_size) if sized else column

@@ -14,6 +14,7 @@ import msgspec
 
 from nightmail.core.run import KeyKind
 from nightmail.spool import Spool
+from nightmail.stages.vectors import column_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -79,10 +80,10 @@ class PartWriter:
         import pyarrow as pa
 
         if self._loose:
-            outputs = [{LOOSE: msgspec.json.encode(each).decode()} for each in outputs]
+            outputs = [{LOOSE: msgspec.json.encode(each, enc_hook=list).decode()} for each in outputs]
         fields = [[each.get(name) for each in outputs] for name in self._outputs]
         arrays = [
-            pa.array(values, type=field.type)
+            column_of(values, field.type)
             for values, field in zip([seqs, keys, *fields, *meta], self._schema, strict=True)
         ]
         self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))

@@ -26,6 +26,9 @@ AT_ONCE = 100_001
 COMPANY = 1_000
 # A synchronous "batch" is only a portion of calls whose results are taken in together.
 SYNC_PORTION = 1_000
+# An embedding is some 20 KB of JSON: larger batches have result files of hundreds of megabytes, each of which
+# is judged by one process.
+EMBEDDINGS_PORTION = 6_250
 
 
 async def plan(ports: Ports, run: Run) -> int:
@@ -91,6 +94,8 @@ def limits_for(provider: Provider, spec: RunSpec, model: str, endpoint: Endpoint
     known = provider.limits(model, endpoint)
     synchronous = mode is not Mode.BATCH
     most = SYNC_PORTION if synchronous else known.max_batch_requests
+    if endpoint is Endpoint.EMBEDDINGS:
+        most = min(most, EMBEDDINGS_PORTION)
     return msgspec.structs.replace(
         known,
         max_batch_requests=min(most, spec.max_batch_requests or most),

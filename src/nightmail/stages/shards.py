@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 
@@ -139,6 +140,9 @@ class Here:
         self._building = asyncio.Lock()
 
     def expect(self, size: int) -> None:
+        pass
+
+    def rest(self, now: datetime) -> None:
         pass
 
     async def build(self, order: BuildOrder) -> BuiltPiece:

@@ -278,10 +278,10 @@ class Driver:
         """Until a stage ends, something is due, or it is time to look for wishes."""
         ports = self._ports
         now = ports.now()
+        ports.shards.rest(now)
         dues = [batch.due_at for batch in batches if batch.due_at and batch.batch_no not in self._busy]
-        dues += self._holds.dues()
-        if (due := await ports.store.requests.next_due(run.run_no)) is not None:
-            dues.append(due)
+        due = await ports.store.requests.next_due(run.run_no)
+        dues += [*self._holds.dues(), *([] if due is None else [due])]
         seconds = min([LOOK_AROUND, *((due - now).total_seconds() for due in dues if due > now)])
         if not self._stop.is_set():
             await ports.clock.wait(seconds, wake=self.wake)

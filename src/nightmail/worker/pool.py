@@ -1,7 +1,8 @@
 """Shards in other processes: as many as there are processors, each with one order at a time.
 
 Orders are carried out here until so much work has been seen that starting processes pays. A process that
-dies is replaced and its order given again, which is safe because an order can be done twice.
+dies is replaced and its order given again, which is safe because an order can be done twice. While a run
+only waits for its provider, which may be hours, there are none.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,6 +37,8 @@ MOST_PROCESSES = 4
 # Bytes of records or results; about half a second of work.
 ENOUGH = 48_000_000
 MAX_DEATHS = 3
+# Without an order for so long, the processes end: each holds 150 MB and is back within a second.
+IDLE = timedelta(seconds=30)
 START = "from nightmail.worker.shard_process import main; main()"
 
 T = TypeVar("T")
@@ -127,6 +131,8 @@ class Pool:
         for _ in range(count):
             self._free.put(None)
         self._running: set[ShardProcess] = set()
+        self._orders = 0  # under way, or waiting for a process
+        self._idle_since: datetime | None = None
         self._places = places or threading.Semaphore(count)
         self._lock = threading.Lock()
 
@@ -141,6 +147,19 @@ class Pool:
             self._seen = size
             for _ in range(self.ahead - 1):
                 self._threads.submit(self._warm)
+
+    def rest(self, now: datetime) -> None:
+        """To be told the time now and then: ends the processes if there was no order between two times that
+        are `IDLE` apart. What comes then is work for this process, until there is enough again."""
+        if self._orders or not self._running:
+            self._idle_since = None
+        elif self._idle_since is None or now < self._idle_since:
+            self._idle_since = now
+        elif now - self._idle_since >= IDLE:
+            self._idle_since = None
+            self._seen = 0
+            for _ in range(self.ahead - 1):
+                self._threads.submit(self._end_free)
 
     async def build(self, order: BuildOrder) -> BuiltPiece:
         if self._is_small(order.piece.size):
@@ -174,7 +193,12 @@ class Pool:
     async def _elsewhere(self, order: BuildOrder | JudgeOrder, kind: type[T]) -> T:
         loop = asyncio.get_running_loop()
         work: Callable[[], T] = lambda: msgspec.msgpack.decode(self._carry_out(order), type=kind)  # noqa: E731
-        return await loop.run_in_executor(self._threads, work)
+        self._orders += 1
+        try:
+            return await loop.run_in_executor(self._threads, work)
+        finally:
+            self._orders -= 1
+            self._idle_since = None
 
     def _carry_out(self, order: BuildOrder | JudgeOrder) -> bytes:
         message = msgspec.msgpack.encode(order)
@@ -207,6 +231,12 @@ class Pool:
             logger.debug("a process was not ready in advance: %s", error)
         finally:
             self._free.put(process)
+
+    def _end_free(self) -> None:
+        process = self._free.get()
+        if process is not None:
+            self._end(process)
+        self._free.put(None)
 
     def _started(self) -> ShardProcess:
         if not self._places.acquire(blocking=False):

@@ -6,10 +6,6 @@ is JSON: what cannot be read is None, and judging the answer is the task's busin
 
 from __future__ import annotations
 
-import base64
-import binascii
-import sys
-from array import array
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +14,7 @@ import msgspec
 from nightmail.core.request import Endpoint
 from nightmail.core.result import Finish, Response
 from nightmail.core.usage import NO_USAGE, Usage
+from nightmail.providers.openai.vectors import Extract, numbers_in
 
 _CUT_SHORT = ("length", "max_tokens", "max_output_tokens", "model_length")
 _TEXT_PARTS = ("text", "output_text", None)
@@ -72,7 +69,7 @@ class _Reason(msgspec.Struct, gc=False):
 
 
 class _Vector(msgspec.Struct, gc=False):
-    embedding: list[float] | str
+    embedding: msgspec.Raw
     index: int | None = None
 
 
@@ -113,6 +110,20 @@ class Unanswered(msgspec.Struct, frozen=True):
     """A body that arrived with status 200 and holds an error instead of an answer."""
 
     error: msgspec.Raw
+
+
+def read_extract(body: msgspec.Raw, extract: Extract) -> Response:
+    """An embeddings answer whose vectors were taken out. Raises `ValueError` if it is not as documented."""
+    answer = _decode_vectors(body)
+    if not answer.data or answer.error is not None:
+        raise ValueError("not an answer with vectors")
+    texts = [extract.lists[int(bytes(vector.embedding))] for vector in _in_order(answer.data)]
+    return Response(
+        model=answer.model or "",
+        raw=msgspec.Raw(extract.whole(bytes(body))),
+        vectors=[numbers_in(text) for text in texts],
+        usage=_counted(answer.usage),
+    )
 
 
 def read_answer(body: msgspec.Raw, endpoint: Endpoint) -> Response | Unanswered:
@@ -180,15 +191,20 @@ def _responses(answer: _Output, body: msgspec.Raw) -> Response | Unanswered:
 
 
 def _embeddings(answer: _Vectors, body: msgspec.Raw) -> Response:
-    data = answer.data
-    if data and any(vector.index is not None and vector.index != at for at, vector in enumerate(data)):
-        data = sorted(data, key=lambda vector: vector.index or 0)
+    data = _in_order(answer.data) if answer.data else None
     return Response(
         model=answer.model or "",
         raw=body,
-        vectors=[_numbers(vector.embedding) for vector in data] if data else None,
+        vectors=[numbers_in(vector.embedding) for vector in data] if data else None,
         usage=_counted(answer.usage),
     )
+
+
+def _in_order(data: list[_Vector]) -> list[_Vector]:
+    """As the inputs were given."""
+    if all(vector.index in (None, at) for at, vector in enumerate(data)):
+        return data
+    return sorted(data, key=lambda vector: vector.index or 0)
 
 
 def _moderation(answer: _Envelope, body: msgspec.Raw) -> Response:
@@ -253,19 +269,6 @@ def _counted(usage: _Usage | None) -> Usage:
     )
 
 
-def _numbers(embedding: list[float] | str) -> list[float]:
-    """`encoding_format: base64` is little-endian 32-bit floats; the official clients ask for it."""
-    if isinstance(embedding, list):
-        return embedding
-    try:
-        floats = array("f", base64.b64decode(embedding, validate=True))
-    except (binascii.Error, ValueError) as error:
-        raise msgspec.ValidationError("an embedding is neither a list nor base64") from error
-    if sys.byteorder == "big":
-        floats.byteswap()
-    return floats.tolist()
-
-
 def is_told(error: msgspec.Raw | None) -> bool:
     """Whether an `error` field holds one: null, "", {} and an object of nulls do not."""
     if error is None:
@@ -275,10 +278,11 @@ def is_told(error: msgspec.Raw | None) -> bool:
 
 
 _decode_choices = msgspec.json.Decoder(_Choices).decode
+_decode_vectors = msgspec.json.Decoder(_Vectors).decode
 _READERS: dict[Endpoint, tuple[Callable[[msgspec.Raw], Any], Callable[..., Response | Unanswered]]] = {
     Endpoint.CHAT: (_decode_choices, _chat),
     Endpoint.COMPLETIONS: (_decode_choices, _completion),
     Endpoint.RESPONSES: (msgspec.json.Decoder(_Output).decode, _responses),
-    Endpoint.EMBEDDINGS: (msgspec.json.Decoder(_Vectors).decode, _embeddings),
+    Endpoint.EMBEDDINGS: (_decode_vectors, _embeddings),
     Endpoint.MODERATIONS: (msgspec.json.Decoder(_Envelope).decode, _moderation),
 }

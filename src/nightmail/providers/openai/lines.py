@@ -16,8 +16,9 @@ from nightmail.core.pricing import FLEX_TIER
 from nightmail.core.request import Endpoint
 from nightmail.core.result import Outcome, Result
 from nightmail.providers.base import CallReply
-from nightmail.providers.openai.answers import Unanswered, is_told, read_answer
+from nightmail.providers.openai.answers import Unanswered, is_told, read_answer, read_extract
 from nightmail.providers.openai.complaints import Complaint, complaint_in, name
+from nightmail.providers.openai.vectors import extract
 
 # `batch_expired` is documented; the others are seen in copies of the reference only.
 _OUTCOMES = {
@@ -105,6 +106,8 @@ def result_line(custom_id: str, reply: CallReply) -> bytes:
 
 def read_result(line: bytes, endpoint: Endpoint) -> Result:
     """What one line of an output or error file says. Raises `ValueError` if it is no result line."""
+    if endpoint is Endpoint.EMBEDDINGS and (found := _embedded(line)) is not None:
+        return found
     try:
         return _read(line, endpoint)
     except _NOT_JSON as error:
@@ -112,6 +115,21 @@ def read_result(line: bytes, endpoint: Endpoint) -> Result:
             return _read(_mended(line), endpoint)
         except _NOT_JSON:
             raise ValueError(f"not a result line: {error}") from error
+
+
+def _embedded(line: bytes) -> Result | None:
+    """A line with embeddings that is as documented, read the short way; None for any other."""
+    if (found := extract(line)) is None:
+        return None
+    try:
+        row = _decode_row(found.line)
+        reply = row.response
+        if reply is None or reply.status_code != 200 or row.error is not None or not row.custom_id:
+            return None
+        answer = read_extract(reply.body, found)
+    except _NOT_JSON:
+        return None
+    return Result(custom_id=row.custom_id, outcome=Outcome.SUCCEEDED, response=answer)
 
 
 def _read(line: bytes, endpoint: Endpoint) -> Result:

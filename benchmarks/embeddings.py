@@ -1,0 +1,167 @@
+"""How fast embeddings are taken in: from a provider's files of JSON to one Parquet file.
+
+A run of nightmail with default options waits for its batches. Measured is the time from the moment when
+all of them have ended: result files fetched and kept, read, checked, written as `fixed_size_list<float>`,
+until the process has ended. Beside it, in a process of its own, `json.loads` for each line of the same files:
+nothing is fetched, kept or written there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from urllib.request import urlopen
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
+
+import process  # noqa: E402 - found by the line above
+import vector_server  # noqa: E402
+
+TASK = f"""
+import nightmail
+
+class Embedded(nightmail.Task):
+    endpoint = "embeddings"
+    model = "{vector_server.MODEL}"
+
+    def build(self, record):
+        return record["text"]
+"""
+LOOP = """
+import json, sys, time
+began, read = time.perf_counter(), time.process_time()
+for name in sys.argv[1:]:
+    with open(name, "rb") as file:
+        for line in file:
+            json.loads(line)
+print(json.dumps([time.perf_counter() - began, time.process_time() - read]))
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--records", type=int, default=50_000, help="each of 1,536 numbers (50000)")
+    parser.add_argument("--port", type=int, default=8771)
+    parser.add_argument("--folder", type=Path, help="where the files are put (a temporary folder): 3 GB")
+    given = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="nightmail-embeddings-", dir=given.folder))
+    try:
+        _measure(folder, given.records, given.port)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _measure(folder: Path, records: int, port: int) -> None:
+    files = folder / "provider"
+    files.mkdir()
+    (folder / "task.py").write_text(TASK)
+    with (folder / "input.jsonl").open("w") as source:
+        for number in range(records):
+            source.write(json.dumps({"id": number, "text": f"package number {number} of the archive"}) + "\n")
+    environment = {**os.environ, "OPENAI_API_KEY": "none", "PYTHONPATH": os.pathsep.join(sys.path[:2])}
+    server = subprocess.Popen(
+        [
+            sys.executable,
+            HERE / "vector_server.py",
+            "--folder",
+            files,
+            f"--port={port}",
+            f"--expected={records}",
+        ]
+    )
+    try:
+        _until_up(server, port)
+        command = [
+            sys.executable, "-m", "nightmail", "run", "task.py", "--input", "input.jsonl", "--key", "id",
+            "--output", "output.parquet", "--home", "home", "--poll-interval", "0.1",
+            "--base-url", f"http://127.0.0.1:{port}/v1",
+        ]  # fmt: skip
+        with (folder / "log.txt").open("wb") as log:
+            ours = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+            wall, cpu, peak = _watch(ours, port, records)
+    finally:
+        server.terminate()
+        server.wait()
+    if ours.returncode:
+        raise SystemExit((folder / "log.txt").read_text()[-2_000:])
+    _check(folder / "output.parquet", records)
+    results = sorted((folder / "home" / "spool").glob("*/results/*.output.jsonl"))
+    size = sum(path.stat().st_size for path in results)
+    told = subprocess.run(
+        [sys.executable, "-c", LOOP, *results], capture_output=True, check=True, text=True
+    ).stdout
+    loop_wall, loop_cpu = json.loads(told)
+    print(f"{records:,} embeddings of {vector_server.DIMENSIONS} numbers, {size / 1e6:,.0f} MB of JSON")
+    print(f"{'':<24}{'wall, s':>10}{'CPU, s':>10}{'largest process, MB':>22}")
+    print(f"{'nightmail':<24}{wall:>10.2f}{cpu:>10.2f}{peak / 1e6:>22,.0f}")
+    print(f"{'json.loads':<24}{loop_wall:>10.2f}{loop_cpu:>10.2f}")
+    print(f"{'ratio':<24}{loop_wall / wall:>10.1f}{loop_cpu / cpu:>10.1f}")
+
+
+def _watch(ours: subprocess.Popen[bytes], port: int, records: int) -> tuple[float, float, int]:
+    """Wall and CPU seconds from the last batch's end to the process's; the peak of the largest process."""
+    peaks: list[int] = [0]
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.05):
+            peaks.append(max(map(process.peak_rss, process.family(ours.pid))))
+
+    watching = threading.Thread(target=look)
+    watching.start()
+    try:
+        while _made(port) < records:
+            if ours.poll() is not None:
+                return 0.0, 0.0, 0
+            time.sleep(0.02)
+        began = time.perf_counter()
+        used = sum(map(process.cpu_seconds, process.family(ours.pid)))
+        _, status, usage = os.wait4(ours.pid, 0)
+        wall = time.perf_counter() - began
+    finally:
+        over.set()
+        watching.join()
+    ours.returncode = os.waitstatus_to_exitcode(status)
+    return wall, usage.ru_utime + usage.ru_stime - used, max(peaks)
+
+
+def _made(port: int) -> int:
+    with urlopen(f"http://127.0.0.1:{port}/made", timeout=60) as reply:
+        return int(reply.read())
+
+
+def _until_up(server: subprocess.Popen[bytes], port: int) -> None:
+    while server.poll() is None:
+        try:
+            _made(port)
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise SystemExit("the server of the benchmark did not start; see above")
+
+
+def _check(output: Path, records: int) -> None:
+    """Every record has its vector, of the type that is promised."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(output)
+    kind = file.schema_arrow.field("embedding").type
+    if not kind.equals(pa.list_(pa.float32(), vector_server.DIMENSIONS)) or file.metadata.num_rows != records:
+        raise SystemExit(f"wrong output: {file.metadata.num_rows} rows of {kind}")
+
+
+if __name__ == "__main__":
+    main()
