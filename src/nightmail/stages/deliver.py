@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 WINDOW_ROWS = 50_000
-WINDOW_BYTES = 64_000_000
+WINDOW_BYTES = 24_000_000
 
 
 async def deliver(ports: Ports, run: Run, output: Path | None, *, stop: asyncio.Event | None = None) -> bool:
