@@ -1,0 +1,144 @@
+"""`nightmail status` on a home with millions of request rows: in this process, and as a command.
+
+A run of a few records is done against the simulator; its rows are then multiplied in the database, with its
+batches (50,000 requests each) and its counts. What the command takes longer is the interpreter and its
+imports: `nightmail --version` is told for comparison.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
+
+import dataset  # noqa: E402 - found by the line above
+from sections import Sections  # noqa: E402
+
+import nightmail  # noqa: E402
+
+RECORDS = 100
+PER_BATCH = 50_000
+AT_ONCE = 500_000
+TIMES = 9
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, default=10_000_000, help="of requests: 1 GB of disk")
+    parser.add_argument("--folder", type=Path, help="where the home is put (a temporary folder)")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="nightmail-status-", dir=given.folder) as folder:
+        home = Path(folder) / "home"
+        _small_run(Path(folder), home)
+        began = time.perf_counter()
+        _multiply(home / "nightmail.db", given.rows)
+        size = (home / "nightmail.db").stat().st_size
+        print(f"{given.rows:,} rows, {size / 1e6:,.0f} MB, made in {time.perf_counter() - began:.0f} s")
+        inside = asyncio.run(_inside(home))
+        print(f"in a process that has the home open   {inside * 1e3:>7.1f} ms")
+        command = [sys.executable, "-m", "nightmail"]
+        for arguments in (["status", "--home", str(home)], ["--version"], ["--help"]):
+            took = _command([*command, *arguments])
+            print(f"{'nightmail ' + arguments[0]:<38}{took * 1e3:>7.1f} ms")
+        code = [sys.executable, "-c", "import nightmail"]
+        bare = _command([sys.executable, "-c", "pass"])
+        print(f"{'import nightmail, without the bare':<38}{(_command(code) - bare) * 1e3:>7.1f} ms")
+
+
+def _small_run(folder: Path, home: Path) -> None:
+    from nightmail.simulator.process import start
+
+    dataset.write(folder / "input.jsonl", RECORDS)
+    with start() as server:
+        run = nightmail.run(
+            Sections, folder / "input.jsonl", folder / "output.jsonl", home=home, base_url=server.url,
+            api_key="none", poll_interval=0.1, key="id",
+        )  # fmt: skip
+        run.wait()
+        run.close()
+
+
+def _multiply(path: Path, rows: int) -> None:
+    """Copy the first request and the first batch until there are so many rows."""
+    database = sqlite3.connect(path)
+    columns = _columns(
+        database, "requests", {"seq": "n", "key": "'package-' || n", "batch_no": f"1 + n / {PER_BATCH}"}
+    )
+    batches = (rows - 1) // PER_BATCH + 1
+    with database:
+        database.execute("UPDATE batches SET requests = ?, succeeded = ?", (PER_BATCH, PER_BATCH))
+        each = _columns(database, "batches", {
+            "batch_no": "n", "batch_id": "batch_id || n",
+                "provider_batch_id": "provider_batch_id || n", "first_seq": f"(n - 1) * {PER_BATCH} + 1",
+            "last_seq": f"n * {PER_BATCH}",
+        })  # fmt: skip
+        _copy(database, "batches", each, "batch_no = 1", 2, batches)
+        database.execute("UPDATE runs SET record_count = ?, planned_seq = ?", (rows, rows))
+        database.execute("UPDATE tallies SET n = ? WHERE kind = 'state' AND name = 'succeeded'", (rows,))
+    for first in range(RECORDS + 1, rows + 1, AT_ONCE):
+        with database:
+            _copy(database, "requests", columns, "seq = 1", first, min(rows, first + AT_ONCE - 1))
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+
+
+def _columns(database: sqlite3.Connection, table: str, given: dict[str, str]) -> dict[str, str]:
+    """Column -> what a copied row has in it."""
+    names = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
+    return {name: given.get(name, name) for name in names}
+
+
+def _copy(
+    database: sqlite3.Connection, table: str, columns: dict[str, str], which: str, first: int, last: int
+) -> None:
+    database.execute(
+        f"WITH RECURSIVE numbers (n) AS "
+        f"(SELECT {first} UNION ALL SELECT n + 1 FROM numbers WHERE n < {last}) "
+        f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(columns.values())} "
+        f"FROM numbers, {table} WHERE {which}"
+    )
+
+
+async def _inside(home: Path) -> float:
+    async with nightmail.Client(home=home) as client:
+        took = []
+        for _ in range(TIMES):
+            began = time.perf_counter()
+            await client.status()
+            took.append(time.perf_counter() - began)
+    return statistics.median(took)
+
+
+def _command(command: list[str]) -> float:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path[:2])}
+
+    def once() -> None:
+        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+
+    return _median(once)
+
+
+def _median(work: Callable[[], None]) -> float:
+    took = []
+    for _ in range(TIMES):
+        began = time.perf_counter()
+        work()
+        took.append(time.perf_counter() - began)
+    return statistics.median(took)
+
+
+if __name__ == "__main__":
+    main()
