@@ -108,7 +108,7 @@ def _copy(
         f"WITH RECURSIVE numbers (n) AS "
         f"(SELECT {first} UNION ALL SELECT n + 1 FROM numbers WHERE n < {last}) "
         f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(columns.values())} "
-        f"FROM numbers, {table} WHERE {which}"
+        f"FROM (SELECT * FROM {table} WHERE {which} LIMIT 1) CROSS JOIN numbers"
     )
 
 
