@@ -19,7 +19,7 @@ class ParquetSink:
     """Writes `.parquet`."""
 
     row_group_rows = 65_536
-    row_group_bytes = 64_000_000
+    row_group_bytes = 32_000_000
 
     def __init__(self, path: Path | str, schema: pa.Schema) -> None:
         import pyarrow as pa
