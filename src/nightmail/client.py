@@ -23,7 +23,7 @@ from nightmail.core.lifecycle import RunEvent
 from nightmail.core.progress import RunStatus
 from nightmail.core.request import Mode
 from nightmail.core.run import PauseReason, Run, RunState, Wish
-from nightmail.errors import ConfigError
+from nightmail.errors import ConfigError, NotNow
 from nightmail.stages.estimate import Plan
 from nightmail.stores.base import Event, Store
 from nightmail.tasks.base import Task
@@ -122,6 +122,7 @@ class Client:
         max_active_batches: int | None = None,
         poll_interval: float | None = None,
         keep_remote_files: bool = False,
+        tenant: str | None = None,
         new: bool = False,
         as_started: bool = False,
     ) -> RunStatus:
@@ -130,7 +131,8 @@ class Client:
 
         `budget` is in USD: what would go over it waits, and the run pauses. A `deadline` ("6h", from the
         run's start) is kept by leaving the batch API in time: what is left then goes by calls, which may
-        cost the full price. Runs of higher `priority` go first where they share a model's quota.
+        cost the full price. Runs of higher `priority` go first where they share a model's quota. The same
+        work of another `tenant` is another run.
 
         `task` is a `Task` class or how to import one; `source` a path, several, a glob, a pandas, polars
         or Arrow frame, or an iterable of records; `output` a .parquet, .jsonl or .csv path, or None to
@@ -153,6 +155,7 @@ class Client:
             "max_active_batches": max_active_batches,
             "poll_interval": poll_interval,
             "keep_remote_files": keep_remote_files,
+            "tenant": tenant,
         }
         travel = travel_of(self.settings, travel)
         wanted = await asyncio.to_thread(want, task, source, output, self.settings.home, **travel)
@@ -198,6 +201,15 @@ class Client:
     async def runs(self) -> list[RunStatus]:
         """Every run of the home, oldest first."""
         return [await self._status(run) for run in await self._store.runs.list()]
+
+    async def page_of_runs(
+        self, *, limit: int, before: str | None = None, tenant: str | None = None
+    ) -> list[RunStatus]:
+        """Runs that are older than `before`, the newest first; of one tenant if given."""
+        runs = await self._store.runs.page(
+            tenant=tenant, before=RunId(before) if before else None, limit=limit
+        )
+        return [await self._status(run) for run in runs]
 
     async def watch(
         self, run_id: str | None = None, *, every: float = WATCH_EVERY
@@ -245,7 +257,7 @@ class Client:
         many. Records of which no request could be made stay failed."""
         run = await self._find(run_id)
         if run.state is not RunState.FINISHED:
-            raise ConfigError(
+            raise NotNow(
                 f"{run.run_id} is {run.state}: only what a finished run left failed can be asked again"
             )
         if run.spec.deadline_seconds is not None:
@@ -307,6 +319,10 @@ class Client:
     def hooks(self) -> Hooks:
         """What goes out of the home and comes in: notices, webhooks, figures."""
         return Hooks(self._worker, self._clock)
+
+    async def ping(self) -> None:
+        """Returns if the store answers. Raises `StoreError`."""
+        await self._store.runs.page(tenant=None, before=None, limit=1)
 
     async def _find(self, run_id: str | None) -> Run:
         return await reading.find(self._store, RunId(run_id) if run_id else None)

@@ -2,7 +2,9 @@
 
 NightmailError
 ├── ConfigError              you: an option, a setting, a path
-│   └── RunChanged           you: the same command now means something else; says what
+│   ├── RunChanged           you: the same command now means something else; says what
+│   ├── UnknownRun           you: there is no run of that name
+│   └── NotNow               you: what was asked for cannot be done in the state that the run is in
 ├── TaskError                you: the task's class or its output type
 ├── SourceError              you: the input; names the file and the line
 ├── SinkError                you: the output path
@@ -39,6 +41,14 @@ class ConfigError(NightmailError):
 
 class RunChanged(ConfigError):
     """The same command was given again, but something it depends on has changed."""
+
+
+class UnknownRun(ConfigError):
+    """There is no such run in this home."""
+
+
+class NotNow(ConfigError):
+    """What was asked for cannot be done in the state that the run is in."""
 
 
 class TaskError(NightmailError):

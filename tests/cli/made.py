@@ -41,8 +41,10 @@ def status(**changes: Any) -> RunStatus:
         RunStatus(
             run_id=RunId("topics-7f3a"),
             task_name="Topics",
+            tenant=None,
             state=RunState.DRAINING,
             mode=Mode.BATCH,
+            priority=0,
             deadline=None,
             hurried=False,
             pause_reason=None,

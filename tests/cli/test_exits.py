@@ -10,6 +10,8 @@ from nightmail.cli.exits import MEANINGS, Exit, exit_of, message_of
 CODES = {
     errors.ConfigError: 2,
     errors.RunChanged: 2,
+    errors.UnknownRun: 2,
+    errors.NotNow: 2,
     errors.TaskError: 2,
     errors.SourceError: 2,
     errors.SinkError: 2,

@@ -27,6 +27,7 @@ from nightmail.cli.plan import plan
 from nightmail.cli.run import run
 from nightmail.cli.sample import sample
 from nightmail.cli.schedule import schedule
+from nightmail.cli.serve import serve
 from nightmail.cli.simulate import simulate
 from nightmail.cli.status import status
 from nightmail.cli.steer import cancel, pause, resume, retry
@@ -62,6 +63,7 @@ for _command in (
     worker,
     backup,
     restore,
+    serve,
 ):
     app.command(_command.__name__)(_command)
 app.add_typer(schedule)

@@ -47,8 +47,10 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     run_id: RunId
     task_name: str
+    tenant: str | None
     state: RunState
     mode: Mode
+    priority: int
     deadline: datetime | None
     hurried: bool
     pause_reason: PauseReason | None
@@ -118,8 +120,10 @@ def status_of(
     return RunStatus(
         run_id=run.run_id,
         task_name=run.spec.task_name,
+        tenant=run.spec.tenant,
         state=run.state,
         mode=run.spec.mode,
+        priority=run.spec.priority,
         deadline=deadline_of(run),
         hurried=run.hurried_at is not None,
         pause_reason=run.pause_reason,

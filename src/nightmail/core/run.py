@@ -60,6 +60,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     skip_bad_rows: bool = False
     provider: str = "openai"
     base_url: str | None = None
+    tenant: str | None = None  # whose it is, where several share a home
     # How it travels: may change from one command to the next.
     mode: Mode = Mode.BATCH
     max_attempts: int = 4

@@ -99,6 +99,10 @@ class Runs(Protocol):
         """All runs, oldest first; of one identity if given."""
         ...
 
+    async def page(self, *, tenant: str | None, before: RunId | None, limit: int) -> Sequence[Run]:
+        """Runs older than the run `before`, the newest first; of one tenant if given."""
+        ...
+
     async def claim(
         self,
         *,

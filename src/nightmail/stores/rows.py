@@ -25,7 +25,7 @@ BATCH_TIMES = (
 
 def run_of(row: sqlite3.Row) -> Run:
     fields: dict[str, Any] = dict(row)
-    for name in ("lease_token", "leased_until"):
+    for name in ("lease_token", "leased_until", "tenant"):
         del fields[name]
     for name in RUN_TIMES:
         fields[name] = moment(fields[name])

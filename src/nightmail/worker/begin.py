@@ -100,6 +100,8 @@ def want(
     if spec.schedule_no is not None:
         # An occurrence is nobody else's run, whatever it is over.
         named.append(str(spec.schedule_no))
+    if spec.tenant is not None:
+        named.append(spec.tenant)
     identity = hashlib.sha256("\0".join(named).encode()).hexdigest()
     fingerprint = task_parts(prepared) | {
         "the input": opened.fingerprint(),

@@ -12,7 +12,7 @@ import msgspec
 from nightmail.core.ids import RunId
 from nightmail.core.progress import RunStatus, status_of
 from nightmail.core.run import KeyKind, Run
-from nightmail.errors import ConfigError
+from nightmail.errors import ConfigError, UnknownRun
 from nightmail.spool import Spool
 from nightmail.stages.deliver import deliver, failures_path, final_schema, windows
 from nightmail.stages.failures import attempt_row, list_failures
@@ -36,7 +36,7 @@ async def find(store: Store, run_id: RunId | None) -> Run:
     if run_id is None and runs:
         return runs[-1]
     there = f"there is: {', '.join(run.run_id for run in runs[-10:])}" if runs else "there is none at all"
-    raise ConfigError(f"there is no run {run_id!r} in this home; {there}" if run_id else f"no run: {there}")
+    raise UnknownRun(f"there is no run {run_id!r} in this home; {there}" if run_id else f"no run: {there}")
 
 
 async def status(store: Store, run: Run, now: datetime) -> RunStatus:

@@ -13,7 +13,7 @@ from nightmail.core.ids import RunId
 from nightmail.core.lifecycle import RunEvent
 from nightmail.core.pricing import PriceTable
 from nightmail.core.run import Run, RunState
-from nightmail.errors import ConfigError, LeaseLost, SinkError, SourceError, TaskError
+from nightmail.errors import ConfigError, LeaseLost, NotNow, SinkError, SourceError, TaskError
 from nightmail.providers.base import Provider
 from nightmail.sinks.base import Sink
 from nightmail.sinks.files import sink_format
@@ -114,7 +114,7 @@ class Service:
             await self.store.runs.record_event(run.run_no, RunEvent.REOPENED, now=self._clock.now())
         lease = await self.claim(run_id)
         if lease is None:
-            raise ConfigError(f"{run_id} is being worked on; wait for its end")
+            raise NotNow(f"{run_id} is being worked on; wait for its end")
         async with held(self.store, self._clock, lease):
             ports = await self.ports(run, lease, calls=False)
             try:

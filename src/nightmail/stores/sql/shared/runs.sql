@@ -13,6 +13,12 @@ SELECT * FROM runs WHERE run_no = :run_no;
 -- name: list_runs
 SELECT * FROM runs WHERE :identity IS NULL OR identity = :identity ORDER BY run_no;
 
+-- name: page_of_runs
+SELECT * FROM runs
+WHERE (:tenant IS NULL OR tenant = :tenant)
+  AND (:before IS NULL OR run_no < (SELECT run_no FROM runs WHERE run_id = :before))
+ORDER BY run_no DESC LIMIT :limit;
+
 -- name: claimable_run
 -- The oldest run that has work, or any if it may be idle, and whose lease, if any, is over.
 SELECT run_no FROM runs

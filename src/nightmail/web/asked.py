@@ -1,0 +1,17 @@
+"""What every route asks for: the client of the home."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from nightmail.client import Client
+
+
+def client_of(request: Request) -> Client:
+    client: Client = request.app.state.client
+    return client
+
+
+Asked = Annotated[Client, Depends(client_of)]

@@ -1,0 +1,75 @@
+"""The service behind a socket, from its start to a graceful end."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+
+from nightmail.client import Client
+from nightmail.errors import ConfigError
+from nightmail.web.app import app
+from nightmail.web.loops import Loop, Work
+
+BACKLOG = 512
+# Answers that take longer than this when the service ends are cut; what they asked for is in the store.
+GRACE = 10
+
+
+class Service:
+    """`serve` until `stop` is called. `url` is where, once the port is open."""
+
+    def __init__(self, client: Client, *, host: str, port: int, work: bool = True) -> None:
+        self._listener = listening(host, port)
+        loops: list[Loop] = [Work(client)] if work else []
+        self._app = app(client, loops=loops)
+        self._server = _Server(
+            uvicorn.Config(
+                self._app,
+                ws="none",
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=GRACE,
+            )
+        )
+        self._app.state.loops.on_failure = self.stop
+
+    @property
+    def url(self) -> str:
+        host, port = self._listener.getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    async def serve(self, *, on_start: Callable[[], None] = lambda: None) -> None:
+        """Answer and work until `stop`. Raises what ended a loop before its time."""
+        on_start()
+        with contextlib.closing(self._listener):
+            await self._server.serve(sockets=[self._listener])
+        failure = self._app.state.loops.failure
+        if failure is not None:
+            raise failure
+
+    def stop(self) -> None:
+        """Take no more connections, finish answers and the steps that loops are in; then `serve` returns."""
+        # Set at once, not when the last answer is out: answers that watch a run end by it.
+        self._app.state.loops.stopping.set()
+        self._server.should_exit = True
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the command, which knows the exit code."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """An open port; 0 is any free one. Raises `ConfigError`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except (OSError, OverflowError) as error:
+        raise ConfigError(f"cannot listen on {host}:{port} ({error})") from error
