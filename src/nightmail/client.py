@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -21,12 +21,14 @@ from nightmail.core.failure import Reason
 from nightmail.core.ids import BatchId, RunId
 from nightmail.core.lifecycle import RunEvent
 from nightmail.core.progress import RunStatus
-from nightmail.core.request import Mode
+from nightmail.core.request import Mode, RequestState
 from nightmail.core.run import PauseReason, Run, RunState, Wish
 from nightmail.errors import ConfigError, NotNow
+from nightmail.spool import Spool
 from nightmail.stages.estimate import Plan
-from nightmail.stores.base import Event, Store
+from nightmail.stores.base import Cost, Event, Queue, Store
 from nightmail.tasks.base import Task
+from nightmail.tasks.declared import Declaration, keep
 from nightmail.worker import reading
 from nightmail.worker.audit import Audit, audit, resolve_doubt
 from nightmail.worker.backup import Backup, Restored, back_up, restore
@@ -34,9 +36,12 @@ from nightmail.worker.begin import amount_of, begin, travel_of, want
 from nightmail.worker.clock import RealClock
 from nightmail.worker.estimating import plan_of
 from nightmail.worker.hooks import Hooks
+from nightmail.worker.keys import Keys
+from nightmail.worker.pages import RecordResult, page_of_results
 from nightmail.worker.schedules import Schedules
 from nightmail.worker.service import Service
 from nightmail.worker.timetable import Timetable
+from nightmail.worker.uploads import Uploads
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -160,7 +165,9 @@ class Client:
         travel = travel_of(self.settings, travel)
         wanted = await asyncio.to_thread(want, task, source, output, self.settings.home, **travel)
         run = await begin(self._store, wanted, now=self._clock.now(), new=new, as_started=as_started)
-        self._worker.add_task(wanted.task)
+        if not isinstance(task, str):
+            # It may have state of its own, or be nowhere but in this process.
+            self._worker.add_task(wanted.task)
         return await self._status(run)
 
     async def run(
@@ -319,6 +326,49 @@ class Client:
     def hooks(self) -> Hooks:
         """What goes out of the home and comes in: notices, webhooks, figures."""
         return Hooks(self._worker, self._clock)
+
+    async def tenant_of(self, run_id: str) -> str | None:
+        """Whose run it is. Raises `UnknownRun`."""
+        return (await self._find(run_id)).spec.tenant
+
+    @property
+    def keys(self) -> Keys:
+        """The keys of a service on this home."""
+        return Keys(self._store, self._clock)
+
+    @property
+    def uploads(self) -> Uploads:
+        """Inputs that came over the network."""
+        return Uploads(self.settings.spool, self._clock)
+
+    async def declare(self, declaration: Declaration) -> str:
+        """Keep a task that is declared without Python; how `start` finds it. Raises `TaskError`."""
+        return str(await asyncio.to_thread(keep, declaration, self.settings.spool / "tasks"))
+
+    async def results(
+        self,
+        run_id: str | None = None,
+        *,
+        after: int = 0,
+        limit: int = 100,
+        state: RequestState | None = None,
+    ) -> list[RecordResult]:
+        """Records numbered above `after` as they are now, in order; of one state if given."""
+        run = await self._find(run_id)
+        spool = Spool(self.settings.spool)
+        return await page_of_results(self._store, spool, run, after=after, limit=limit, state=state)
+
+    async def queues(self, *, tenant: str | None = None) -> Sequence[Queue]:
+        """Each model's queue at the provider: what is in flight, of one tenant if given, and its limit."""
+        return await self._store.pages.queues(tenant=tenant)
+
+    async def costs(self, *, since: datetime, tenant: str | None = None) -> Sequence[Cost]:
+        """What was paid, by UTC day and model; by one tenant if given."""
+        return await self._store.pages.costs(tenant=tenant, since=since)
+
+    async def export_failures(self, output: str | Path, run_id: str | None = None) -> None:
+        """Write what has failed so far to `output`, as JSON lines; no file if nothing has."""
+        await reading.export_failures(self._worker, await self._find(run_id), Path(output))
 
     async def ping(self) -> None:
         """Returns if the store answers. Raises `StoreError`."""

@@ -8,7 +8,8 @@
 | OPENAI_API_KEY    | the key; it is never stored, logged or printed                        |
 
 `nightmail.toml` in the home may hold `base_url`, `prices`, `daily_budget` (USD, as a text, for all runs of
-the home in one UTC day), a table `quotas` (model = tokens) and tables `[[notify]]`: who is told what.
+the home in one UTC day), a table `quotas` (model = tokens), tables `[[notify]]`: who is told what, and a
+table `serve` (see docs/how-to/serve.md).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -48,6 +50,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quotas: dict[str, int] = {}
     daily_budget: str | None = None
     notify: tuple[_Notify, ...] = ()
+    serve: dict[str, Any] = {}
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     prices: Path | None = None
     quotas: dict[str, int] = {}
     daily_budget: str | None = None
+    serve: dict[str, Any] = {}  # the service's own; read by it
     api_key: str | None = None
     channels: tuple[Channel, ...] = ()
 
@@ -89,6 +93,7 @@ def read(
         base_url=base_url or said.get("OPENAI_BASE_URL") or written.base_url,
         prices=Path(prices).expanduser() if prices else None,
         quotas=written.quotas,
+        serve=written.serve,
         daily_budget=_amount(written.daily_budget, folder / FILE_NAME),
         api_key=api_key or said.get("OPENAI_API_KEY"),
         channels=_channels(written.notify, folder / FILE_NAME),

@@ -15,6 +15,7 @@ import pytest
 from nightmail.core.batch import BatchState
 from nightmail.core.request import Mode, RequestState
 from nightmail.core.run import KeyKind, PauseReason, RunState, Wish
+from nightmail.core.tenancy import Scope
 from nightmail.stores.queries import load, migrations
 
 STORES = Path(__file__).parents[2] / "src" / "nightmail" / "stores"
@@ -98,6 +99,7 @@ CHECKED: dict[tuple[str, str], Collection[str]] = {
     ("runs", "pause_reason"): set(PauseReason),
     ("runs", "wish"): set(Wish),
     ("runs", "key_kind"): set(KeyKind),
+    ("api_keys", "scope"): set(Scope),
     ("requests", "state"): set(RequestState),
     ("batches", "state"): set(BatchState),
     # A batch has been given its mode; `auto` is only a wish.

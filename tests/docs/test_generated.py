@@ -23,6 +23,7 @@ from nightmail.stages.money import TOKENS_OF_FIELD, TOKENS_OF_TEXT
 from nightmail.stages.parts import META
 from nightmail.stages.plan import SYNC_PORTION
 from nightmail.stores.admission import ASKING
+from nightmail.web.settings import Settings as ServeSettings
 from nightmail.worker.holds import ASK_AGAIN, ASK_MUCH_LATER
 from nightmail.worker.lease import RENEW_EVERY, TERM
 from tests.docs.pages import ROOT, steps_of
@@ -122,3 +123,9 @@ def test_the_tutorial_s_files_are_the_examples() -> None:
         files = {step.name: step.text for step in steps_of(ROOT / name) if step.kind == "file"}
         for file in files.keys() & {"topics.py", "make_rows.py"}:
             assert files[file] == (examples / file).read_text(encoding="utf-8"), f"{name}: {file}"
+
+
+def test_every_setting_of_the_service_is_told_with_its_default() -> None:
+    text = (ROOT / "docs" / "how-to" / "serve.md").read_text(encoding="utf-8")
+    for field in msgspec.structs.fields(ServeSettings):
+        assert f"`{field.name}`" in text, field.name

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import httpx2
 
 from nightmail.client import Client
 from nightmail.web.app import app
-from nightmail.web.loops import Loop
+from nightmail.web.loops import Loop, Work
 
+PATIENCE = 60.0
 HOST = "http://127.0.0.1:8686"
 TASK = '''
 import nightmail
@@ -48,6 +50,13 @@ class Office:
         """A run in the store that nobody has worked on."""
         return (await self.client.start(str(self.task), self.rows(name=name), **options)).run_id
 
+    async def until(self, run_id: str, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The run as the API has it, once it is so."""
+        async with asyncio.timeout(PATIENCE):
+            while not condition(run := (await self.get(f"/api/v1/runs/{run_id}")).json()):
+                await asyncio.sleep(0.02)
+        return run
+
     async def get(self, path: str, **options: Any) -> httpx2.Response:
         return await self.http.get(path, **options)
 
@@ -57,10 +66,15 @@ class Office:
 
 @contextlib.asynccontextmanager
 async def opened(
-    folder: Path, *, base_url: str = "http://127.0.0.1:9", loops: Sequence[Loop] = (), **options: Any
+    folder: Path,
+    *,
+    base_url: str = "http://127.0.0.1:9",
+    loops: Sequence[Loop] = (),
+    working: bool = False,
+    **options: Any,
 ) -> AsyncIterator[Office]:
     async with Client(folder / "home", base_url=base_url, api_key="sk-test") as client:
-        made = app(client, loops=loops, **options)
+        made = app(client, loops=[*loops, *([Work(client)] if working else [])], **options)
         async with (
             made.router.lifespan_context(made),
             httpx2.AsyncClient(

@@ -22,6 +22,7 @@ from nightmail.cli.demo import demo
 from nightmail.cli.doctor import doctor
 from nightmail.cli.exits import MEANINGS, Exit, exit_of, message_of
 from nightmail.cli.export import export
+from nightmail.cli.keys import keys
 from nightmail.cli.options import spread_quotas
 from nightmail.cli.plan import plan
 from nightmail.cli.run import run
@@ -67,6 +68,7 @@ for _command in (
 ):
     app.command(_command.__name__)(_command)
 app.add_typer(schedule)
+app.add_typer(keys, name="keys")
 # The simulator reads its own options, --help too.
 app.command(
     "simulate",

@@ -43,6 +43,7 @@ class Hold(StrEnum):
     CREATES = "creates"  # as many batches were created this hour as are allowed
     OUTGROWN = "outgrown"  # it is larger than all that the provider takes, as is known by now: it is cut anew
     TURN = "turn"  # another run goes first
+    SHARE = "share"  # the tenant's part of the queue is in use
     BUDGET = "budget"  # the money that is left is reserved for what is in flight, or spent
 
 
@@ -118,6 +119,12 @@ def usable_tokens(limits: Limits, learned: Learned, now: datetime) -> int | None
     provider's own way of counting, which it does not show."""
     known = queue_limit(limits, learned, now)
     return None if known is None else _with_headroom(known)
+
+
+def exceeds_share(share: float | None, *, room: int | None, in_flight: int, tokens: int) -> bool:
+    """Would a tenant, with so much in flight, fill more than its part of a queue that takes `room`? A
+    batch that is larger than the part goes alone: waiting would not make it fit."""
+    return share is not None and room is not None and in_flight > 0 and in_flight + tokens > share * room
 
 
 def _with_headroom(limit: int) -> int:

@@ -10,7 +10,16 @@ from datetime import datetime, timedelta
 
 from nightmail.core.batch import Batch
 from nightmail.core.budget import Money, fits
-from nightmail.core.quota import Claimant, Enqueued, Hold, Learned, goes_first, hold_of, usable_tokens
+from nightmail.core.quota import (
+    Claimant,
+    Enqueued,
+    Hold,
+    Learned,
+    exceeds_share,
+    goes_first,
+    hold_of,
+    usable_tokens,
+)
 from nightmail.core.request import Mode
 from nightmail.stores.base import Admission
 from nightmail.stores.database import Transaction, at, moment
@@ -24,7 +33,7 @@ def admit(tx: Transaction, batch: Batch, admission: Admission, now: datetime) ->
     """Why the batch must wait, or None if it may go; the run is noted as waiting or as served."""
     hold = _hold(tx, batch, admission, now)
     key = {"account": batch.account, "model": batch.model, "run_no": batch.run_no}
-    if hold is not None and hold not in (Hold.BUDGET, Hold.OUTGROWN):
+    if hold is not None and hold not in (Hold.BUDGET, Hold.OUTGROWN, Hold.SHARE):
         tx.run("note_wait", **key, now=at(now))
     elif hold is None:
         # Served; with more to send it stays in the line, at its end.
@@ -58,6 +67,8 @@ def _hold(tx: Transaction, batch: Batch, admission: Admission, now: datetime) ->
     if hold is not None:
         return hold
     room = usable_tokens(admission.limits, learned, now)
+    if _exceeds_share(tx, batch, admission, room):
+        return Hold.SHARE
     return None if _has_turn(tx, batch, admission, room, now) else Hold.TURN
 
 
@@ -75,8 +86,26 @@ def _affordable(tx: Transaction, batch: Batch, admission: Admission, now: dateti
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
         row = tx.row("day_spending", since=at(midnight))
         assert row is not None
-        return fits(Money(spent=row["spent"], reserved=row["reserved"]), admission.daily_pusd, reserve)
+        if not fits(Money(spent=row["spent"], reserved=row["reserved"]), admission.daily_pusd, reserve):
+            return False
+    tenant = tx.row("read_tenant_of_run", run_no=batch.run_no)
+    if tenant is not None and tenant["budget_pusd"] is not None:
+        month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        row = tx.row("tenant_spending", tenant=tenant["name"], since=at(month))
+        assert row is not None
+        money = Money(spent=row["spent"], reserved=row["reserved"])
+        # At an unknown price no budget can hold.
+        return admission.reserve_pusd is not None and fits(money, tenant["budget_pusd"], reserve)
     return True
+
+
+def _exceeds_share(tx: Transaction, batch: Batch, admission: Admission, room: int | None) -> bool:
+    tenant = tx.row("read_tenant_of_run", run_no=batch.run_no)
+    if tenant is None or tenant["share"] is None:
+        return False
+    own = tx.row("tenant_in_flight", tenant=tenant["name"], account=batch.account, model=batch.model)
+    assert own is not None
+    return exceeds_share(tenant["share"], room=room, in_flight=own["tokens"], tokens=admission.tokens)
 
 
 def _has_turn(tx: Transaction, batch: Batch, admission: Admission, room: int | None, now: datetime) -> bool:

@@ -22,7 +22,9 @@ from nightmail.core.run import KeyKind, PauseReason, Run, RunSpec, Wish
 from nightmail.stores.base_events import Events
 from nightmail.stores.base_figures import FigureReader
 from nightmail.stores.base_notices import Notices
+from nightmail.stores.base_pages import Cost, PageRow, Pages, Queue
 from nightmail.stores.base_schedules import Delivered, Schedules
+from nightmail.stores.base_tenants import Tenants
 from nightmail.stores.nouns import (
     Address,
     Admission,
@@ -55,6 +57,7 @@ __all__ = [
     "Attempt",
     "BatchSums",
     "Batches",
+    "Cost",
     "Event",
     "Events",
     "FailedRow",
@@ -65,6 +68,9 @@ __all__ = [
     "Member",
     "NewBatch",
     "NewLine",
+    "PageRow",
+    "Pages",
+    "Queue",
     "Ready",
     "ReadyRows",
     "RequestRow",
@@ -77,6 +83,7 @@ __all__ = [
     "StoredShard",
     "Successes",
     "Tally",
+    "Tenants",
     "Tenure",
 ]
 
@@ -314,6 +321,10 @@ class Store(Protocol):
     def notices(self) -> Notices: ...
     @property
     def figures(self) -> FigureReader: ...
+    @property
+    def tenants(self) -> Tenants: ...
+    @property
+    def pages(self) -> Pages: ...
     @property
     def schedules(self) -> Schedules: ...
     @property

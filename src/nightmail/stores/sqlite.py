@@ -13,9 +13,11 @@ from nightmail.stores.delivered import SqliteDelivered
 from nightmail.stores.events import SqliteEvents
 from nightmail.stores.figures import SqliteFigures
 from nightmail.stores.notices import SqliteNotices
+from nightmail.stores.pages import SqlitePages
 from nightmail.stores.requests import SqliteRequests
 from nightmail.stores.runs import SqliteRuns
 from nightmail.stores.schedules import SqliteSchedules
+from nightmail.stores.tenants import SqliteTenants
 
 FILE_NAME = "nightmail.db"
 
@@ -33,6 +35,8 @@ class SqliteStore:
         self.delivered = SqliteDelivered(database)
         self.notices = SqliteNotices(database)
         self.figures = SqliteFigures(database)
+        self.tenants = SqliteTenants(database)
+        self.pages = SqlitePages(database)
 
     @classmethod
     async def open(cls, home: Path) -> SqliteStore:

@@ -1,4 +1,4 @@
-"""A reference -> the task class it names, and back.
+"""A reference -> the task class it names, and back. `path/to/task.json` is a task declared without Python.
 
 `package.module:Class` is imported as any module is; `path/to/file.py:Class` is run as a module of its
 own, whose name is made of the file's path and content: the same file gives the same class again, an
@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 
 from nightmail.errors import TaskError
 from nightmail.tasks.base import Task
+from nightmail.tasks.declared import load_declared
 
 _FILE_MODULE = "nightmail_task_file_"
 
@@ -28,6 +29,8 @@ _FILE_MODULE = "nightmail_task_file_"
 def load(reference: str) -> type[Task]:
     """The class that `reference` names; `:Class` may be left out where there is one. Raises `TaskError`."""
     place, class_name = _split(reference)
+    if place.endswith(".json"):
+        return load_declared(Path(place))
     if place.endswith(".py") or "/" in place or "\\" in place:
         return _class_in(_module_of_file(Path(place)), class_name, place)
     return _class_in(_module_by_name(place), class_name, place)
@@ -38,6 +41,8 @@ def reference_of(cls: type[Task]) -> str | None:
 
     That is so for classes inside functions and for what a notebook or a script itself defines.
     """
+    if (declared := vars(cls).get("__declared_in__")) is not None:
+        return str(declared)
     module = sys.modules.get(cls.__module__)
     if module is None or cls.__module__ == "__main__" or _found(module, cls.__qualname__) is not cls:
         return None

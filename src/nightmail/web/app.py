@@ -9,15 +9,22 @@ from fastapi import APIRouter, FastAPI
 
 from nightmail.client import Client
 from nightmail.web import problems
-from nightmail.web.api import health, runs
+from nightmail.web.api import health, money, results, runs, uploads, watch
+from nightmail.web.guard import Guard
+from nightmail.web.keys import Keyring
 from nightmail.web.loops import Loop, Loops
+from nightmail.web.settings import Settings
 
 API = "/api/v1"
-ROUTERS = (runs.router,)
+ROUTERS = (runs.router, uploads.router, results.router, watch.router, money.router)
+DEFAULTS = Settings()
 
 
-def app(client: Client, *, loops: Sequence[Loop] = ()) -> FastAPI:
-    """The application over an open client. `loops` run as long as it does."""
+def app(
+    client: Client, *, loops: Sequence[Loop] = (), settings: Settings = DEFAULTS, local: bool = True
+) -> FastAPI:
+    """The application over an open client. `loops` run as long as it does. `local`: only programs of this
+    machine can reach it, so that it asks for no key as long as the home has none."""
     beside = Loops(loops)
 
     @asynccontextmanager
@@ -41,6 +48,9 @@ def app(client: Client, *, loops: Sequence[Loop] = ()) -> FastAPI:
     )
     made.state.client = client
     made.state.loops = beside
+    made.state.settings = settings
+    made.state.keyring = Keyring(client, settings, local=local)
+    made.add_middleware(Guard, settings=settings, local=local)
     problems.install(made)
     made.include_router(health.router)
     api = APIRouter(prefix=API)

@@ -11,7 +11,9 @@ import uvicorn
 from nightmail.client import Client
 from nightmail.errors import ConfigError
 from nightmail.web.app import app
+from nightmail.web.keys import is_loopback
 from nightmail.web.loops import Loop, Work
+from nightmail.web.settings import settings_of
 
 BACKLOG = 512
 # Answers that take longer than this when the service ends are cut; what they asked for is in the store.
@@ -24,7 +26,14 @@ class Service:
     def __init__(self, client: Client, *, host: str, port: int, work: bool = True) -> None:
         self._listener = listening(host, port)
         loops: list[Loop] = [Work(client)] if work else []
-        self._app = app(client, loops=loops)
+        self._client = client
+        self._host = host
+        self._app = app(
+            client,
+            loops=loops,
+            settings=settings_of(client.settings.serve, client.settings.home),
+            local=is_loopback(host),
+        )
         self._server = _Server(
             uvicorn.Config(
                 self._app,
@@ -43,9 +52,16 @@ class Service:
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     async def serve(self, *, on_start: Callable[[], None] = lambda: None) -> None:
-        """Answer and work until `stop`. Raises what ended a loop before its time."""
-        on_start()
+        """Answer and work until `stop`. Raises what ended a loop before its time, and `ConfigError` where
+        others could reach it and there is no key."""
         with contextlib.closing(self._listener):
+            keys = await self._client.keys.list()
+            if not is_loopback(self._host) and all(key.revoked_at for key in keys):
+                raise ConfigError(
+                    f"others can reach {self._host}, so keys are needed, and there is none: "
+                    "make one by nightmail keys add TENANT"
+                )
+            on_start()
             await self._server.serve(sockets=[self._listener])
         failure = self._app.state.loops.failure
         if failure is not None:

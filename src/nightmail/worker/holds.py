@@ -59,6 +59,12 @@ class Holds:
         if run.spec.daily_budget_usd is not None:
             budgets.append(f"the home's daily budget of {run.spec.daily_budget_usd} USD")
             ways.append(f"nightmail resume {run.run_id} tomorrow (UTC)")
+        if run.spec.tenant is not None:
+            # Whether it has one is asked only where the batch is admitted.
+            budgets.append(f"the monthly budget of tenant {run.spec.tenant}, if it has one,")
+            ways.append(
+                f"a larger one for {run.spec.tenant} (or next month), then nightmail resume {run.run_id}"
+            )
         message = (
             f"{format_usd(spent)} USD are spent by this run; {' or '.join(budgets)} does not pay for the "
             f"next batch. {waiting:,} requests wait, nothing is lost. To go on: {', or '.join(ways)}"

@@ -15,7 +15,7 @@ from nightmail.core.run import KeyKind, Run
 from nightmail.errors import ConfigError, UnknownRun
 from nightmail.spool import Spool
 from nightmail.stages.deliver import deliver, failures_path, final_schema, windows
-from nightmail.stages.failures import attempt_row, list_failures
+from nightmail.stages.failures import attempt_row, list_failures, write_failures
 from nightmail.stores.base import Address, Lease, Store
 from nightmail.worker.service import Service
 
@@ -61,6 +61,15 @@ async def export(service: Service, run: Run, given: Path) -> None:
     try:
         ports.sink(str(output)).check(output)
         await deliver(ports, run, output)
+    finally:
+        await ports.provider.close()
+
+
+async def export_failures(service: Service, run: Run, output: Path) -> None:
+    """Write the failures of a run, finished or not; no file if there are none."""
+    ports = await service.ports(run, Lease(run.run_no, NO_LEASE), calls=False)
+    try:
+        await write_failures(ports, run, output)
     finally:
         await ports.provider.close()
 

@@ -33,6 +33,7 @@ from nightmail.stores.base import (
 from nightmail.testing.conformance.store_extras import extras_are_settled_with_the_batch_that_they_double
 from nightmail.testing.conformance.store_notices import exercise_notices
 from nightmail.testing.conformance.store_schedules import schedules_start_each_occurrence_once
+from nightmail.testing.conformance.store_tenants import tenants_and_their_keys
 
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 RUN = RunId("sections-7f3a")
@@ -55,6 +56,7 @@ async def exercise_store(make: Open) -> None:
     await extras_are_settled_with_the_batch_that_they_double(store, NOW)
     await schedules_start_each_occurrence_once(store, NOW)
     await exercise_notices(store, NOW)
+    await tenants_and_their_keys(store, NOW)
     await store.close()
 
 

@@ -1,0 +1,35 @@
+"""The store's part for a service that several share: tenants and their keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from nightmail.core.tenancy import ApiKey, Tenant
+
+
+class Tenants(Protocol):
+    async def record(self, tenant: Tenant, *, now: datetime) -> None:
+        """Write a tenant down, or change what it is allowed."""
+        ...
+
+    async def list(self) -> Sequence[Tenant]:
+        """All, by name."""
+        ...
+
+    async def record_key(self, key: ApiKey) -> None:
+        """Keep a new key. Its tenant must be there."""
+        ...
+
+    async def list_keys(self) -> Sequence[ApiKey]:
+        """All, revoked ones too, oldest first."""
+        ...
+
+    async def record_revoked(self, key_id: str, *, now: datetime) -> bool:
+        """The key is good for nothing from now on; False if there is none of that id that still was."""
+        ...
+
+    async def spent(self, tenant: str, *, since: datetime) -> int:
+        """Pico-USD that its batches submitted since then have cost, or have reserved."""
+        ...

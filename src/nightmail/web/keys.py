@@ -1,0 +1,145 @@
+"""Who asks: a key, looked up and limited in how often it may ask.
+
+A service that only this machine can reach asks for no key as long as its home has none. With the first
+key, or where others can reach it, a key is needed for everything but `/healthz` and `/readyz`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import math
+from typing import Annotated, NamedTuple
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from nightmail.client import Client
+from nightmail.core.rates import Bucket, Rate, take
+from nightmail.core.tenancy import ApiKey, Scope, is_valid, parted
+from nightmail.web.asked import Asked
+from nightmail.web.problems import Problem, not_found
+from nightmail.web.settings import Settings
+
+# A key that was revoked is good for so long after that.
+REFRESH = 2.0
+MOST_BUCKETS = 10_000
+
+
+class Asker(NamedTuple):
+    """Who asks. `tenant` is None where no keys are asked for."""
+
+    tenant: str | None
+    scope: Scope
+    name: str
+
+    @property
+    def sees_all(self) -> bool:
+        return self.scope is Scope.ADMIN
+
+    @property
+    def only(self) -> str | None:
+        """The tenant to whose runs the asker is bound; None: everybody's."""
+        return None if self.sees_all else self.tenant
+
+
+ANYBODY = Asker(None, Scope.ADMIN, "local")
+
+
+class Keyring:
+    """The home's keys, read anew every few seconds, and how often each was used lately."""
+
+    def __init__(self, client: Client, settings: Settings, *, local: bool) -> None:
+        self._client = client
+        self._settings = settings
+        self._local = local
+        self._keys: dict[str, ApiKey] = {}
+        self._read_at = -math.inf
+        self._reading = asyncio.Lock()
+        self._buckets: dict[str, Bucket] = {}
+
+    async def asker(self, key: str | None, address: str) -> Asker:
+        """Who shows this key. Raises `Problem` 401 or 429."""
+        now = asyncio.get_running_loop().time()
+        await self._refresh(now)
+        if self._local and not any(each.revoked_at is None for each in self._keys.values()):
+            return ANYBODY
+        parts = parted(key) if key else None
+        known = self._keys.get(parts[0]) if parts else None
+        if not is_valid(parts[1] if parts else "", known) or known is None:
+            self._limit(f"address {address}", self._settings.wrong_key_rate, now)
+            raise Problem(
+                401,
+                "key",
+                "give a key that is good: Authorization: Bearer nm_... (nightmail keys add makes one)",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        self._limit(f"key {known.key_id}", self._settings.rate, now)
+        return Asker(known.tenant, known.scope, known.key_id)
+
+    async def _refresh(self, now: float) -> None:
+        if now - self._read_at < REFRESH:
+            return
+        async with self._reading:
+            if now - self._read_at >= REFRESH:
+                self._keys = {each.key_id: each for each in await self._client.keys.list()}
+                self._read_at = now
+
+    def _limit(self, who: str, rate: Rate, now: float) -> None:
+        if len(self._buckets) >= MOST_BUCKETS:
+            # Whoever asks from so many addresses is not stopped by remembering them all.
+            self._buckets.clear()
+        self._buckets[who], wait = take(self._buckets.get(who), rate, now)
+        if wait:
+            raise Problem(
+                429,
+                "rate",
+                f"too many requests; wait {wait:.1f} s",
+                headers={"Retry-After": str(math.ceil(wait))},
+            )
+
+
+_bearer = HTTPBearer(auto_error=False, description="A key made by `nightmail keys add`.")
+
+
+async def _asker(
+    request: Request, shown: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
+) -> Asker:
+    keyring: Keyring = request.app.state.keyring
+    address = request.client.host if request.client else "unknown"
+    return await keyring.asker(shown.credentials if shown else None, address)
+
+
+def _needing(scope: Scope):  # type: ignore[no-untyped-def]  # the shape that FastAPI reads
+    async def asker(asker: Annotated[Asker, Depends(_asker)]) -> Asker:
+        if not asker.scope.includes(scope):
+            raise Problem(403, "scope", f"this key may {asker.scope}, this needs one that may {scope}")
+        return asker
+
+    return asker
+
+
+Reader = Annotated[Asker, Depends(_needing(Scope.READ))]
+Submitter = Annotated[Asker, Depends(_needing(Scope.SUBMIT))]
+Admin = Annotated[Asker, Depends(_needing(Scope.ADMIN))]
+
+
+async def _own_run(run_id: str, asker: Annotated[Asker, Depends(_asker)], client: Asked) -> str:
+    """Every route of one run depends on it: somebody else's is not there."""
+    tenant = await client.tenant_of(run_id)
+    if asker.only is not None and tenant != asker.only:
+        raise not_found("such run")
+    return run_id
+
+
+OwnRun = Annotated[str, Depends(_own_run)]
+
+
+def is_loopback(host: str) -> bool:
+    """Can only this machine reach what listens there?"""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
