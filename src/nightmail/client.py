@@ -36,6 +36,7 @@ from nightmail.worker.begin import amount_of, begin, travel_of, want
 from nightmail.worker.clock import RealClock
 from nightmail.worker.estimating import plan_of
 from nightmail.worker.hooks import Hooks
+from nightmail.worker.intakes import Intakes
 from nightmail.worker.keys import Keys
 from nightmail.worker.pages import RecordResult, page_of_results
 from nightmail.worker.schedules import Schedules
@@ -69,10 +70,12 @@ class Client:
         self._clock = RealClock()
         self._opened: Store | None = None
         self._service: Service | None = None
+        self._intakes: Intakes | None = None
 
     async def __aenter__(self) -> Self:
         self._opened = await plugins.load("stores", "sqlite").open(self.settings.home)
         self._service = Service(self.settings, self._store, self._clock)
+        self._intakes = Intakes(self._store, self.settings.spool, self._clock, self.start)
         return self
 
     async def __aexit__(
@@ -80,6 +83,8 @@ class Client:
     ) -> None:
         if self._service is not None:
             await self._service.close()
+        if self._intakes is not None:
+            await self._intakes.close()
         if self._opened is not None:
             await self._opened.close()
             self._opened = None
@@ -335,6 +340,13 @@ class Client:
     def keys(self) -> Keys:
         """The keys of a service on this home."""
         return Keys(self._store, self._clock)
+
+    @property
+    def intakes(self) -> Intakes:
+        """Records that come over time and leave as batches."""
+        assert self._store is not None
+        assert self._intakes is not None
+        return self._intakes
 
     @property
     def uploads(self) -> Uploads:

@@ -40,8 +40,8 @@ class Keying(NamedTuple):
 def keying_for(record: Record, wanted: str | None) -> Keying:
     """How this source's records are named, judged by its first record: `wanted`, else `id` if there is
     one, else the row number. Raises `ValueError` with what is wrong."""
-    name = wanted or ("id" if "id" in record else None)
-    if name is None:
+    name = "id" if wanted is None and "id" in record else wanted
+    if not name:
         return Keying(KeyKind.ROW, "row")
     if name not in record:
         raise ValueError(f"there is no field {name!r} to be the key; the first record has {_some(record)}")

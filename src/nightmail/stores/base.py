@@ -21,6 +21,7 @@ from nightmail.core.request import Endpoint
 from nightmail.core.run import KeyKind, PauseReason, Run, RunSpec, Wish
 from nightmail.stores.base_events import Events
 from nightmail.stores.base_figures import FigureReader
+from nightmail.stores.base_intakes import Cut, Handed, HandedPage, IntakeRow, Intakes, Taken
 from nightmail.stores.base_notices import Notices
 from nightmail.stores.base_pages import Cost, PageRow, Pages, Queue
 from nightmail.stores.base_schedules import Delivered, Schedules
@@ -58,11 +59,16 @@ __all__ = [
     "BatchSums",
     "Batches",
     "Cost",
+    "Cut",
     "Event",
     "Events",
     "FailedRow",
     "Failure",
     "Group",
+    "Handed",
+    "HandedPage",
+    "IntakeRow",
+    "Intakes",
     "Key",
     "Lease",
     "Member",
@@ -82,6 +88,7 @@ __all__ = [
     "Store",
     "StoredShard",
     "Successes",
+    "Taken",
     "Tally",
     "Tenants",
     "Tenure",
@@ -325,6 +332,8 @@ class Store(Protocol):
     def tenants(self) -> Tenants: ...
     @property
     def pages(self) -> Pages: ...
+    @property
+    def intakes(self) -> Intakes: ...
     @property
     def schedules(self) -> Schedules: ...
     @property

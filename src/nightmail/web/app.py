@@ -9,14 +9,15 @@ from fastapi import APIRouter, FastAPI
 
 from nightmail.client import Client
 from nightmail.web import problems
-from nightmail.web.api import health, money, results, runs, uploads, watch
+from nightmail.web.api import health, intakes, money, results, runs, uploads, watch
 from nightmail.web.guard import Guard
 from nightmail.web.keys import Keyring
 from nightmail.web.loops import Loop, Loops
 from nightmail.web.settings import Settings
 
 API = "/api/v1"
-ROUTERS = (runs.router, uploads.router, results.router, watch.router, money.router)
+# Routes are tried in this order, and records are handed in more often than anything else is asked.
+ROUTERS = (intakes.router, runs.router, uploads.router, results.router, watch.router, money.router)
 DEFAULTS = Settings()
 
 

@@ -65,9 +65,12 @@ class Keyring:
         if self._local and not any(each.revoked_at is None for each in self._keys.values()):
             return ANYBODY
         parts = parted(key) if key else None
+        if parts and parts[0] not in self._keys and self._may_guess(address, now):
+            # It may have been made a moment ago.
+            await self._refresh(math.inf)
         known = self._keys.get(parts[0]) if parts else None
         if not is_valid(parts[1] if parts else "", known) or known is None:
-            self._limit(f"address {address}", self._settings.wrong_key_rate, now)
+            self._limit(_guesser(address), self._settings.wrong_key_rate, now)
             raise Problem(
                 401,
                 "key",
@@ -82,8 +85,12 @@ class Keyring:
             return
         async with self._reading:
             if now - self._read_at >= REFRESH:
+                read_at = asyncio.get_running_loop().time()
                 self._keys = {each.key_id: each for each in await self._client.keys.list()}
-                self._read_at = now
+                self._read_at = read_at
+
+    def _may_guess(self, address: str, now: float) -> bool:
+        return not take(self._buckets.get(_guesser(address)), self._settings.wrong_key_rate, now)[1]
 
     def _limit(self, who: str, rate: Rate, now: float) -> None:
         if len(self._buckets) >= MOST_BUCKETS:
@@ -97,6 +104,10 @@ class Keyring:
                 f"too many requests; wait {wait:.1f} s",
                 headers={"Retry-After": str(math.ceil(wait))},
             )
+
+
+def _guesser(address: str) -> str:
+    return f"address {address}"
 
 
 _bearer = HTTPBearer(auto_error=False, description="A key made by `nightmail keys add`.")

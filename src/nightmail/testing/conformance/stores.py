@@ -31,6 +31,7 @@ from nightmail.stores.base import (
     Successes,
 )
 from nightmail.testing.conformance.store_extras import extras_are_settled_with_the_batch_that_they_double
+from nightmail.testing.conformance.store_intakes import intakes_take_in_once_and_cut_in_order
 from nightmail.testing.conformance.store_notices import exercise_notices
 from nightmail.testing.conformance.store_schedules import schedules_start_each_occurrence_once
 from nightmail.testing.conformance.store_tenants import tenants_and_their_keys
@@ -57,6 +58,7 @@ async def exercise_store(make: Open) -> None:
     await schedules_start_each_occurrence_once(store, NOW)
     await exercise_notices(store, NOW)
     await tenants_and_their_keys(store, NOW)
+    await intakes_take_in_once_and_cut_in_order(store, NOW)
     await store.close()
 
 

@@ -1,0 +1,176 @@
+"""The tables of intakes. Taking in is a transaction for many pages; each of them whole, or not at all."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from nightmail.core.failure import Reason
+from nightmail.core.ids import RunId
+from nightmail.core.intake import Intake, IntakeSpec, leaving
+from nightmail.core.request import RequestState
+from nightmail.stores.base_intakes import Cut, HandedPage, IntakeRow, Segment, Taken
+from nightmail.stores.base_pages import PageRow
+from nightmail.stores.database import Database, Transaction, at, moment
+
+# A cut is held for no longer than this ahead; one that is was so before the clock was set back.
+LONGEST_HOLD = timedelta(hours=1)
+
+
+class SqliteIntakes:
+    """See `nightmail.stores.base_intakes.Intakes`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def record(self, intake_id: str, tenant: str | None, spec: IntakeSpec, *, now: datetime) -> Intake:
+        def work(tx: Transaction) -> Intake:
+            tx.run("insert_intake", intake_id=intake_id, tenant=tenant, spec=_json(spec), now=at(now))
+            row = tx.row("read_intake", intake_id=intake_id)
+            assert row is not None
+            return _intake(row)
+
+        return await self._database.write(work)
+
+    async def read(self, intake_id: str) -> Intake | None:
+        row = await self._database.read(lambda tx: tx.row("read_intake", intake_id=intake_id))
+        return _intake(row) if row else None
+
+    async def list(self) -> Sequence[Intake]:
+        return [_intake(row) for row in await self._database.read(lambda tx: tx.rows("list_intakes"))]
+
+    async def record_closed(self, intake_no: int) -> None:
+        await self._database.write(lambda tx: tx.run("close_intake", intake_no=intake_no))
+
+    async def record_segment(self, path: str, holder: str) -> int:
+        return await self._database.write(lambda tx: tx.insert("insert_segment", path=path, holder=holder))
+
+    async def record_pages(self, pages: Sequence[HandedPage], *, now: datetime) -> Sequence[Taken]:
+        return await self._database.write(lambda tx: [_take(tx, page, at(now)) for page in pages])
+
+    async def record_cut(self, intake: Intake, *, holder: str, until: datetime, now: datetime) -> Cut | None:
+        def work(tx: Transaction) -> Cut | None:
+            number = intake.intake_no
+            rows = tx.rows("list_waiting", intake_no=number, limit=intake.spec.max_records)
+            rows = rows[: leaving((row["tokens"] for row in rows), intake.spec)]
+            if not rows:
+                return None
+            cut_no = tx.insert(
+                "insert_cut", intake_no=number, records=len(rows), holder=holder, until=at(until), now=at(now)
+            )
+            tx.many("cut_records", ((cut_no, line, number, row["seq"]) for line, row in enumerate(rows, 1)))
+            tokens = sum(row["tokens"] for row in rows)
+            tx.run("shrink_intake", intake_no=number, records=len(rows), tokens=tokens)
+            return Cut(cut_no, intake.intake_id, len(rows))
+
+        return await self._database.write(work)
+
+    async def claim_cuts(
+        self, *, holder: str, until: datetime, now: datetime, dead: Sequence[str]
+    ) -> Sequence[Cut]:
+        def work(tx: Transaction) -> Sequence[Cut]:
+            latest = at(now + LONGEST_HOLD)
+            said = _json(list(dead))
+            tx.run("claim_cuts", holder=holder, until=at(until), now=at(now), latest=latest, dead=said)
+            return [Cut(*row) for row in tx.rows("list_held_cuts", holder=holder)]
+
+        return await self._database.write(work)
+
+    async def cut_holders(self) -> Sequence[str]:
+        return [row["holder"] for row in await self._database.read(lambda tx: tx.rows("list_cut_holders"))]
+
+    async def addresses(self, cut_no: int) -> Sequence[tuple[str, int, int]]:
+        rows = await self._database.read(lambda tx: tx.rows("list_addresses", cut_no=cut_no))
+        return [(row["path"], row["offset"], row["length"]) for row in rows]
+
+    async def record_begun(self, cut_no: int, run_id: RunId) -> None:
+        await self._database.write(lambda tx: tx.run("begin_cut", cut_no=cut_no, run_id=run_id))
+
+    async def spent_segments(self) -> Sequence[Segment]:
+        rows = await self._database.read(lambda tx: tx.rows("spent_segments"))
+        return [Segment(*row) for row in rows if row["holder"]]
+
+    async def delete_segment(self, segment_no: int) -> None:
+        await self._database.write(lambda tx: tx.run("rename_segment", segment_no=segment_no))
+
+    async def page(
+        self, intake_no: int, tenant: str | None, *, after: int, limit: int
+    ) -> Sequence[IntakeRow]:
+        rows = await self._database.read(
+            lambda tx: tx.rows(
+                "page_of_intake", intake_no=intake_no, tenant=tenant or "", after=after, limit=limit
+            )
+        )
+        return [_intake_row(row) for row in rows]
+
+    async def rows(self, intake_no: int, tenant: str | None, keys: Sequence[str]) -> Sequence[IntakeRow]:
+        said = _json(list(keys))
+        rows = await self._database.read(
+            lambda tx: tx.rows("read_intake_records", intake_no=intake_no, tenant=tenant or "", keys=said)
+        )
+        return [_intake_row(row) for row in rows]
+
+
+def _take(tx: Transaction, page: HandedPage, now: str) -> Taken:
+    queue = tx.row("read_intake_queue", intake_no=page.intake_no)
+    assert queue is not None
+    keys, tenant = _json([record.key for record in page.records]), page.tenant or ""
+    known = {
+        row["key"]: row["digest"]
+        for row in tx.rows("known_records", intake_no=page.intake_no, tenant=tenant, keys=keys)
+    }
+    conflicts = [each.key for each in page.records if known.get(each.key, each.digest) != each.digest]
+    if conflicts:
+        return Taken(0, 0, queue["waiting"], conflicts=conflicts)
+    new = [record for record in page.records if record.key not in known]
+    most = msgspec.json.decode(queue["spec"], type=IntakeSpec).max_waiting
+    if new and (queue["closed"] or queue["waiting"] + len(new) > most):
+        return Taken(0, 0, queue["waiting"], full=True)
+    last = queue["last_seq"]
+    tx.many(
+        "insert_intake_records",
+        (
+            (page.intake_no, seq, tenant, each.key, each.digest, page.priority, each.tokens,
+             page.segment_no, each.offset, each.length, now)
+            for seq, each in enumerate(new, last + 1)
+        ),
+    )  # fmt: skip
+    tokens = sum(each.tokens for each in new)
+    tx.run("grow_intake", intake_no=page.intake_no, last_seq=last + len(new), records=len(new), tokens=tokens)
+    return Taken(len(new), len(page.records) - len(new), queue["waiting"] + len(new))
+
+
+def _intake(row: sqlite3.Row) -> Intake:
+    return Intake(
+        intake_no=row["intake_no"],
+        intake_id=row["intake_id"],
+        tenant=row["tenant"],
+        spec=msgspec.json.decode(row["spec"], type=IntakeSpec),
+        closed=bool(row["closed"]),
+        waiting=row["waiting"],
+        waiting_tokens=row["waiting_tokens"],
+        created_at=datetime.fromisoformat(row["created_at"]),
+        oldest_at=moment(row["oldest_at"]),
+    )
+
+
+def _intake_row(row: sqlite3.Row) -> IntakeRow:
+    request = None
+    if row["state"] is not None:
+        request = PageRow(
+            row["line"],
+            row["key"],
+            RequestState(row["state"]),
+            row["attempts"],
+            row["batch_no"],
+            Reason(row["reason"]) if row["reason"] else None,
+            row["message"],
+        )
+    return IntakeRow(row["seq"], row["key"], RunId(row["run_id"]) if row["run_id"] else None, request)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
