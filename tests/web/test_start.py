@@ -132,12 +132,12 @@ async def test_a_run_reads_and_runs_only_what_the_operator_opened(tmp_path: Path
             f"{inside}/rows.jsonl\0",
             "",
         ):
-            assert await status(task, {"path": path}) == 422, path
+            assert await status(task, {"path": path}) == 404, path
         for other in (
             str(tmp_path / "shut" / "task.json"), f"{inside}/../shut/task.json", "os:system", "nightmail.cli",
             "tests.web.no_such_thing:Task", "colours.py:Colours",
         ):  # fmt: skip
-            assert await status(other, rows) == 422, other
+            assert await status(other, rows) == 404, other
         for upload in ("../../nightmail.db", "..", "/etc/passwd", "0" * 32 + ".jsonl", "_/x.jsonl"):
             assert await status(task, {"upload_id": upload}) == 422, upload
 

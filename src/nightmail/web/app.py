@@ -10,6 +10,7 @@ from fastapi import APIRouter, FastAPI
 from nightmail.client import Client
 from nightmail.web import problems
 from nightmail.web.api import health, intakes, money, results, runs, uploads, watch
+from nightmail.web.described import describing
 from nightmail.web.guard import Guard
 from nightmail.web.keys import Keyring
 from nightmail.web.loops import Loop, Loops
@@ -58,4 +59,5 @@ def app(
     for router in ROUTERS:
         api.include_router(router)
     made.include_router(api)
+    made.openapi = describing(made)  # type: ignore[method-assign]  # as FastAPI asks for it to be done
     return made

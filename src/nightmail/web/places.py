@@ -56,5 +56,5 @@ def within(path: str, folders: Sequence[str]) -> Path:
 
 def closed(what: str, which: str) -> Problem:
     return Problem(
-        422, "closed", f"{what} is not there, or not open to runs ([serve] {which} in nightmail.toml)"
+        404, "closed", f"{what} is not there, or not open to runs ([serve] {which} in nightmail.toml)"
     )

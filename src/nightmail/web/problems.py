@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from nightmail.errors import (
     AuthenticationFailed,
@@ -35,6 +36,7 @@ from nightmail.errors import (
 
 logger = logging.getLogger("nightmail")
 MEDIA_TYPE = "application/problem+json"
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 PREFIX = "urn:nightmail:problem:"
 
 
@@ -129,8 +131,15 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _(request: Request, error: HTTPException) -> Response:
+        if error.status_code == HTTPStatus.BAD_REQUEST:
+            # The framework's word for a body that is not even text.
+            return answer(Problem(422, "invalid", str(error.detail)))
         name = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
-        return answer(Problem(error.status_code, name, str(error.detail), headers=dict(error.headers or {})))
+        headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            # The framework names the methods of one route; a path may have several.
+            headers["Allow"] = ", ".join(_methods(request))
+        return answer(Problem(error.status_code, name, str(error.detail), headers=headers))
 
     @app.exception_handler(RequestValidationError)
     async def _(request: Request, error: RequestValidationError) -> Response:
@@ -142,6 +151,16 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def _(request: Request, error: Exception) -> Response:
         return answer(_ours())
+
+
+def _methods(request: Request) -> list[str]:
+    """The methods that the request's path knows."""
+    routes = request.app.router.routes
+    return [
+        method
+        for method in METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
 
 
 def _ours() -> Problem:

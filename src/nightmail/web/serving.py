@@ -85,7 +85,14 @@ class _Server(uvicorn.Server):
 def listening(host: str, port: int) -> socket.socket:
     """An open port; 0 is any free one. Raises `ConfigError`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The protocol is named because asyncio turns Nagle's algorithm off only where it is; an answer's body
+    # would else wait 40 ms for its header to be acknowledged.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except (OSError, OverflowError) as error:
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
         raise ConfigError(f"cannot listen on {host}:{port} ({error})") from error
+    return listener

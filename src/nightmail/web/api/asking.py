@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from nightmail.core.failure import Reason
 from nightmail.core.request import Mode
@@ -72,8 +72,8 @@ class NewRun(_Strict):
     max_batch_bytes: Count | None = None
     max_active_batches: Count | None = None
     poll_interval: Annotated[float, Field(ge=0.05, le=86_400)] | None = None
-    skip_bad_rows: bool = False
-    new: bool = False
+    skip_bad_rows: StrictBool = False
+    new: StrictBool = False
 
 
 class Resume(_Strict):
@@ -87,4 +87,4 @@ class Retry(_Strict):
     asked."""
 
     reasons: list[Reason] | None = None
-    revalidate: bool = False
+    revalidate: StrictBool = False

@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from nightmail.core.intake import Intake, IntakeSpec
 from nightmail.core.request import Mode, RequestState
 from nightmail.web.api.asking import Count, DeclaredTask, Money, Text
 from nightmail.web.api.results import ResultShown, result_shown
 from nightmail.web.asked import Asked
+from nightmail.web.described import READ_BY_HAND, TEMPLATE
 from nightmail.web.keys import Reader, Submitter
 from nightmail.web.places import open_task
 from nightmail.web.problems import Problem, documented, not_found
@@ -37,7 +38,7 @@ class NewIntake(BaseModel):
     max_tokens: Count | None = None
     max_wait_seconds: Annotated[float, Field(ge=0, le=30 * 86_400)] = 300.0
     max_waiting: Annotated[int, Field(ge=1, le=100_000_000)] = 1_000_000
-    shared: bool = False
+    shared: StrictBool = False
     model: Text | None = None
     mode: Mode = Mode.BATCH
     budget: Money | None = None
@@ -79,6 +80,10 @@ class NewRecords(BaseModel):
 
     records: Annotated[list[NewRecord], Field(min_length=1, max_length=MOST_RECORDS)]
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
+
+
+# FastAPI would check each record with all that is in it; it is only looked at, and kept as it is.
+READ_BY_HAND.extend((NewRecord, NewRecords))
 
 
 class TakenIn(BaseModel):
@@ -134,7 +139,7 @@ async def list_intakes(client: Asked, asker: Reader) -> Intakes:
     )
 
 
-@router.post("", status_code=201, responses=documented(401, 403, 408, 409, 413, 422, 429))
+@router.post("", status_code=201, responses=documented(401, 403, 404, 408, 409, 413, 422, 429))
 async def create_intake(asked: NewIntake, request: Request, client: Asked, asker: Submitter) -> IntakeShown:
     """Make an intake, or find the one that was made so before."""
     if isinstance(asked.task, DeclaredTask):
@@ -168,7 +173,7 @@ async def close_intake(intake: OpenIntake, client: Asked, asker: Submitter) -> N
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": NewRecords.model_json_schema()}},
+            "content": {"application/json": {"schema": {"$ref": TEMPLATE.format(model=NewRecords.__name__)}}},
         }
     },
 )

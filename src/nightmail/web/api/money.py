@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator
 
 from nightmail.core.pricing import format_usd
 from nightmail.web.asked import Asked
@@ -14,6 +15,17 @@ from nightmail.web.keys import Reader
 from nightmail.web.problems import documented
 
 router = APIRouter(tags=["money"])
+FIRST_DAY = date(2000, 1, 1)
+
+
+def _written_as_a_day(value: object) -> object:
+    """2026-11-21, and no number of seconds, which would be taken for one too."""
+    if isinstance(value, str) and not re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII):
+        raise ValueError("write a day as 2026-11-21")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_written_as_a_day)]
 
 
 class QueueShown(BaseModel):
@@ -58,7 +70,7 @@ async def list_quotas(client: Asked, asker: Reader) -> Quotas:
 
 @router.get("/costs", responses=documented(401, 422, 429))
 async def list_costs(
-    client: Asked, asker: Reader, since: Annotated[date, Query(description="A UTC day.")] = date(2000, 1, 1)
+    client: Asked, asker: Reader, since: Annotated[Day, Query(description="A UTC day.")] = FIRST_DAY
 ) -> Costs:
     """What was paid, by UTC day and model, for batches that are settled."""
     moment = datetime(since.year, since.month, since.day, tzinfo=UTC)

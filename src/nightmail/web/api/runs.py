@@ -43,7 +43,7 @@ async def list_runs(
     return Runs(runs=[run_shown(each) for each in found], next=following)
 
 
-@router.post("", status_code=201, responses=documented(401, 403, 408, 409, 413, 422, 429, 507))
+@router.post("", status_code=201, responses=documented(401, 403, 404, 408, 409, 413, 422, 429, 507))
 async def start_run(asked: NewRun, request: Request, client: Asked, asker: Submitter) -> RunShown:
     """Start a run, or find the one that this task over this source is."""
     settings: Settings = request.app.state.settings

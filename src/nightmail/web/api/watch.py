@@ -22,9 +22,7 @@ LOOK = 1.0
 # Proxies close what is silent for long.
 SIGN_OF_LIFE = 15
 OVER = (RunState.FINISHED, RunState.CANCELLED)
-STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
-}
+STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
 
 
 @router.get(
