@@ -36,8 +36,8 @@ def _call(method: str, path: str, call: dict[str, Any]) -> str:
     ]
     if asked:
         parts.append(table(["asked for by", "", ""], asked))
-    for content in call.get("requestBody", {}).get("content", {}).values():
-        parts.append(f"Takes {_kind(content['schema'])}.")
+    taken = call.get("requestBody", {}).get("content", {}).values()
+    parts.extend(f"Takes {_kind(content['schema'])}." for content in taken)
     answers = []
     for status, answer in call["responses"].items():
         kinds = [_kind(content.get("schema", {})) for content in answer.get("content", {}).values()]
@@ -46,7 +46,9 @@ def _call(method: str, path: str, call: dict[str, Any]) -> str:
     problems = [
         status
         for status, answer in call["responses"].items()
-        if any(_kind(each["schema"]) == "`ProblemDetails`" for each in answer.get("content", {}).values())
+        if any(
+            _kind(each.get("schema", {})) == "`ProblemDetails`" for each in answer.get("content", {}).values()
+        )
     ]
     said = f"Answers {', '.join(answers)}"
     parts.append(f"{said}; problems {', '.join(problems)}." if problems else f"{said}.")

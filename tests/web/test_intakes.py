@@ -229,6 +229,22 @@ async def test_a_cut_whose_process_died_is_begun_by_the_next_and_once(tmp_path: 
         assert len(await office.client.runs()) == 1
 
 
+async def test_an_intake_whose_task_is_gone_holds_no_other_up(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(tmp_path) as office:
+        gone = await made(office, max_wait_seconds=0)
+        await office.post(f"{gone}/records", json=records("a"))
+        for task in (tmp_path / "home" / "spool" / "tasks").iterdir():
+            task.unlink()
+        kept = {"intake_id": "kept", "task": {**DECLARED, "name": "Kept"}, "max_wait_seconds": 0}
+        assert (await office.post(INTAKES, json=kept)).status_code == 201
+        await office.post(f"{INTAKES}/kept/records", json=records("a"))
+        assert await office.client.intakes.empty() == 2
+        assert [run.task_name for run in await office.client.runs()] == ["Kept"]
+        assert "intake colours: its run cannot begin" in caplog.text
+
+
 async def test_what_was_acknowledged_is_there_after_a_restart(tmp_path: Path) -> None:
     async with opened(tmp_path) as office:
         where = await made(office)

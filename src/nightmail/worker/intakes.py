@@ -15,10 +15,11 @@ import msgspec
 from nightmail.core.ids import RunId
 from nightmail.core.intake import Intake, IntakeSpec, is_due, tokens_of
 from nightmail.core.request import RequestState
-from nightmail.errors import ConfigError, NotNow
+from nightmail.errors import ConfigError, NightmailError, NotNow, StoreError
 from nightmail.spool import Spool
 from nightmail.stages.ports import Clock
 from nightmail.stores.base import Cut, IntakeRow, PageRow, Store, Taken
+from nightmail.telemetry import logger
 from nightmail.worker.gate import FOLDER, Gate, Line, Page
 from nightmail.worker.lease import is_dead
 from nightmail.worker.pages import RecordResult, results_of
@@ -121,7 +122,14 @@ class Intakes:
                 cut = await self._store.intakes.record_cut(intake, holder=me, until=now + HOLD, now=now)
                 cuts += [cut] if cut is not None else []
         for cut in cuts:
-            await self._begin(cut)
+            try:
+                await self._begin(cut)
+            except StoreError:
+                raise
+            except NightmailError as error:
+                # Its task may be gone, or the disk full: no other waits for that, and it is tried again once
+                # nobody holds it.
+                logger.warning("intake %s: its run cannot begin: %s", cut.intake_id, error)
         if cuts:
             await self._delete_segments()
         return len(cuts)

@@ -10,7 +10,7 @@ from nightmail.stores.base import Cut, Handed, HandedPage, Store
 
 
 async def intakes_take_in_once_and_cut_in_order(store: Store, now: datetime) -> None:
-    """Pages are taken whole or not at all; records leave by priority, each once; a forgotten cut is claimed."""
+    """Pages are taken whole or not at all; records leave by priority, each once; forgotten cuts too."""
     spec = IntakeSpec(task="t:T", max_records=2, max_waiting=3)
     intake = await store.intakes.record("queue", None, spec, now=now)
     assert await store.intakes.record("queue", "theirs", spec, now=now) == intake, "the first stays"
