@@ -32,7 +32,7 @@ from nightmail.tasks.declared import Declaration, keep
 from nightmail.worker import reading
 from nightmail.worker.audit import Audit, audit, resolve_doubt
 from nightmail.worker.backup import Backup, Restored, back_up, restore
-from nightmail.worker.begin import amount_of, begin, travel_of, want
+from nightmail.worker.begin import INTAKE, amount_of, begin, travel_of, want
 from nightmail.worker.clock import RealClock
 from nightmail.worker.estimating import plan_of
 from nightmail.worker.hooks import Hooks
@@ -355,7 +355,7 @@ class Client:
 
     async def declare(self, declaration: Declaration) -> str:
         """Keep a task that is declared without Python; how `start` finds it. Raises `TaskError`."""
-        return str(await asyncio.to_thread(keep, declaration, self.settings.spool / "tasks"))
+        return str(await asyncio.to_thread(keep, declaration, self.settings.spool / INTAKE / "tasks"))
 
     async def results(
         self,

@@ -15,7 +15,7 @@ import pytest
 from nightmail.core.batch import BatchState
 from nightmail.core.request import Mode, RequestState
 from nightmail.core.run import KeyKind, PauseReason, RunState, Wish
-from nightmail.core.tenancy import Scope
+from nightmail.core.scope import Scope
 from nightmail.stores.queries import load, migrations
 
 STORES = Path(__file__).parents[2] / "src" / "nightmail" / "stores"

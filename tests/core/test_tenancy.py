@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from nightmail.core.quota import exceeds_share
-from nightmail.core.tenancy import ApiKey, Scope, digest, is_valid, parted, written
+from nightmail.core.scope import Scope
+from nightmail.core.tenancy import ApiKey, digest, is_valid, parted, written
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 SECRET = "5" * 64

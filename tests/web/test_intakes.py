@@ -160,7 +160,7 @@ async def test_a_record_over_several_lines_is_one_record(tmp_path: Path) -> None
         body = json.dumps(records("a", "b"), indent=2).encode()
         await office.post(f"{where}/records", content=body, headers={"Content-Type": "application/json"})
         await office.client.intakes.empty()
-        (kept,) = (tmp_path / "home" / "spool" / "intake-queue").glob("colours-*.jsonl")
+        (kept,) = (tmp_path / "home" / "spool" / "intake" / "queue").glob("colours-*.jsonl")
         lines = kept.read_bytes().splitlines()
         assert [json.loads(line)["text"] for line in lines] == ["thing a", "thing b"]
 
@@ -198,7 +198,7 @@ async def test_segments_go_when_their_records_have_left(tmp_path: Path) -> None:
         await office.client.intakes.close()  # its segment is finished
         await office.post(f"{where}/records", json=records("b"))
         await office.client.intakes.empty()
-        folder = tmp_path / "home" / "spool" / "intake-queue"
+        folder = tmp_path / "home" / "spool" / "intake" / "queue"
         assert sorted(
             path.name.partition("-")[0] for path in folder.iterdir() if path.stem.startswith("colours")
         ) == ["colours"]
@@ -235,7 +235,7 @@ async def test_an_intake_whose_task_is_gone_holds_no_other_up(
     async with opened(tmp_path) as office:
         gone = await made(office, max_wait_seconds=0)
         await office.post(f"{gone}/records", json=records("a"))
-        for task in (tmp_path / "home" / "spool" / "tasks").iterdir():
+        for task in (tmp_path / "home" / "spool" / "intake" / "tasks").iterdir():
             task.unlink()
         kept = {"intake_id": "kept", "task": {**DECLARED, "name": "Kept"}, "max_wait_seconds": 0}
         assert (await office.post(INTAKES, json=kept)).status_code == 201
@@ -243,6 +243,15 @@ async def test_an_intake_whose_task_is_gone_holds_no_other_up(
         assert await office.client.intakes.empty() == 2
         assert [run.task_name for run in await office.client.runs()] == ["Kept"]
         assert "intake colours: its run cannot begin" in caplog.text
+
+
+async def test_the_doctor_finds_nothing_wrong_with_what_waits(tmp_path: Path, simulator: Any) -> None:
+    async with opened(tmp_path, base_url=simulator.url) as office:
+        where = await made(office)
+        await office.post(f"{where}/records", json=records("a"))
+        await office.post("/api/v1/uploads", content=b'{"id": 1}\n')
+        assert list((await office.client.doctor(fix=True)).findings) == []
+        assert len(list((tmp_path / "home" / "spool" / "intake").glob("*/*"))) == 3
 
 
 async def test_what_was_acknowledged_is_there_after_a_restart(tmp_path: Path) -> None:

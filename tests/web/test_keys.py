@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nightmail.core.tenancy import Scope
+from nightmail.core.scope import Scope
 from nightmail.web.settings import Settings
 from tests.web.desk import Office, opened
 

@@ -78,7 +78,7 @@ async def test_an_upload_becomes_a_run_and_comes_back_as_files(tmp_path: Path, s
         table = pq.read_table(io.BytesIO((await office.get(f"{where}/output?format=parquet")).content))
         assert table.column("id").to_pylist() == [f"r{n}" for n in range(5)]
         assert (await office.get(f"{where}/failures")).text == ""
-        kept = list((tmp_path / "home" / "spool" / "uploads").iterdir())
+        kept = list((tmp_path / "home" / "spool" / "intake" / "uploads").iterdir())
         assert [each.name for each in kept] == ["_"], "what was downloaded is not kept"
 
 

@@ -11,7 +11,7 @@ from nightmail.cli import figures
 from nightmail.cli import options as o
 from nightmail.cli.exits import Exit
 from nightmail.cli.terminal import Terminal
-from nightmail.core.tenancy import Scope
+from nightmail.core.scope import Scope
 
 keys = typer.Typer(help="Keys of the service: who may ask it, and what for.", no_args_is_help=True)
 

@@ -10,26 +10,15 @@ import hashlib
 import hmac
 import re
 from datetime import datetime
-from enum import StrEnum
 
 import msgspec
+
+from nightmail.core.scope import Scope
 
 KEY = re.compile(r"nm_([0-9a-f]{16})_([0-9a-f]{64})", re.ASCII)
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}", re.ASCII)
 # Compared with when there is no such key, so that its absence takes as long to find out.
 NOBODY = hashlib.sha256(b"").hexdigest()
-
-
-class Scope(StrEnum):
-    """What a key is good for; each may do what those before it may."""
-
-    READ = "read"  # see the tenant's own runs, results and events
-    SUBMIT = "submit"  # start and steer them, and hand records in
-    ADMIN = "admin"  # see and steer everybody's
-
-    def includes(self, other: Scope) -> bool:
-        order = list(Scope)
-        return order.index(self) >= order.index(other)
 
 
 class Tenant(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from nightmail.core.tenancy import ApiKey, Scope, Tenant
+from nightmail.core.scope import Scope
+from nightmail.core.tenancy import ApiKey, Tenant
 from nightmail.stores.database import Database, at, moment
 
 

@@ -16,7 +16,8 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from nightmail.client import Client
 from nightmail.core.rates import Bucket, Rate, take
-from nightmail.core.tenancy import ApiKey, Scope, is_valid, parted
+from nightmail.core.scope import Scope
+from nightmail.core.tenancy import ApiKey, is_valid, parted
 from nightmail.web.asked import Asked
 from nightmail.web.problems import Problem, not_found
 from nightmail.web.settings import Settings

@@ -32,7 +32,7 @@ from nightmail.tasks.base import Task
 from nightmail.tasks.load import load, reference_of
 from nightmail.tasks.prepared import PreparedTask
 
-INTAKE = "intake"
+INTAKE = "intake"  # the folder of the spool for what belongs to no run, or not yet
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):

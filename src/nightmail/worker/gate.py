@@ -19,9 +19,10 @@ from nightmail.core import disk
 from nightmail.errors import DiskFull, StoreError
 from nightmail.stages.ports import Clock
 from nightmail.stores.base import Handed, HandedPage, Store, Taken
+from nightmail.worker.begin import INTAKE
 from nightmail.worker.lease import make_token
 
-FOLDER = "intake-queue"
+FOLDER = f"{INTAKE}/queue"
 SEGMENT_BYTES = 64_000_000
 
 

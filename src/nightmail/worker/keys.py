@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from nightmail.core.pricing import parse_usd
-from nightmail.core.tenancy import NAME, ApiKey, Scope, Tenant, digest, written
+from nightmail.core.scope import Scope
+from nightmail.core.tenancy import NAME, ApiKey, Tenant, digest, written
 from nightmail.errors import ConfigError
 from nightmail.stages.ports import Clock
 from nightmail.stores.base import Store

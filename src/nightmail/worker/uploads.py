@@ -17,6 +17,7 @@ from typing import BinaryIO, Literal, get_args
 from nightmail.core import disk
 from nightmail.errors import ConfigError, DiskFull, SourceError, StoreError
 from nightmail.stages.ports import Clock
+from nightmail.worker.begin import INTAKE
 
 Format = Literal[
     "jsonl", "csv", "tsv", "parquet", "jsonl.gz", "csv.gz", "tsv.gz", "jsonl.zst", "csv.zst", "tsv.zst"
@@ -30,7 +31,7 @@ class Uploads:
     """Reached as `client.uploads`."""
 
     def __init__(self, spool: Path, clock: Clock) -> None:
-        self._folder = spool / "uploads"
+        self._folder = spool / INTAKE / "uploads"
         self._clock = clock
 
     async def receive(

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from nightmail.core.ids import RunId
 from nightmail.core.run import RunSpec
-from nightmail.core.tenancy import ApiKey, Scope, Tenant
+from nightmail.core.scope import Scope
+from nightmail.core.tenancy import ApiKey, Tenant
 from nightmail.stores.base import Store
 
 
