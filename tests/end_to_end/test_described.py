@@ -17,6 +17,7 @@ from tests.web.test_start import DECLARED, RECORDS
 
 pytestmark = pytest.mark.end_to_end
 
+# Webhooks are left out: only who has the secret can send one.
 # A run that is there, so that its routes are asked for more than their 404. What a body means can be wrong
 # although its form is right: a deadline that is none, a prompt with half a brace.
 CONFIG = """
@@ -46,7 +47,8 @@ def test_it_is_as_it_says(tmp_path: Path) -> None:
             asked = subprocess.run(
                 [
                     Path(sys.executable).with_name("schemathesis"), "run", f"{url}/api/v1/openapi.json",
-                    "--checks", "all", "--phases", "coverage,fuzzing", "--max-examples", "2", "--seed", "1",
+                    "--checks", "all", "--exclude-path", "/webhooks/openai",
+                    "--phases", "coverage,fuzzing", "--max-examples", "2", "--seed", "1",
                     "--header", f"Authorization: Bearer {key}", "--no-color", "--continue-on-failure",
                 ],
                 cwd=tmp_path,

@@ -125,3 +125,25 @@ async def test_guessing_keys_is_slowed_down(tmp_path: Path) -> None:
         wrong = bearer("nm_" + "0" * 16 + "_" + "0" * 64)
         codes = [(await office.get("/api/v1/runs", headers=wrong)).status_code for _ in range(3)]
         assert codes == [401, 401, 429]
+
+
+async def test_with_a_key_any_name_of_the_service_is_answered(tmp_path: Path) -> None:
+    async with opened(tmp_path) as office:
+        named = {"Host": "batch.example.org"}
+        assert (await office.get("/api/v1/runs", headers=named)).status_code == 421
+        key = await office.client.keys.add("ours")
+    async with opened(tmp_path) as office:
+        assert (await office.get("/api/v1/runs", headers={**named, **bearer(key)})).status_code == 200
+
+
+async def test_the_figures_of_all_are_for_who_sees_all(tmp_path: Path) -> None:
+    async with opened(tmp_path) as office:
+        assert (await office.get("/metrics")).status_code == 200
+        ours, admin = (
+            await office.client.keys.add("ours"),
+            await office.client.keys.add("house", scope="admin"),
+        )
+    async with opened(tmp_path) as office:
+        assert (await office.get("/metrics")).status_code == 401
+        assert (await office.get("/metrics", headers=bearer(ours))).status_code == 403
+        assert (await office.get("/metrics", headers=bearer(admin))).status_code == 200

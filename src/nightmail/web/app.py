@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, FastAPI
 
 from nightmail.client import Client
-from nightmail.web import problems
+from nightmail.web import metrics, problems, receive
 from nightmail.web.api import health, intakes, money, results, runs, uploads, watch
 from nightmail.web.described import describing
 from nightmail.web.guard import Guard
-from nightmail.web.keys import Keyring
+from nightmail.web.keys import Keyring, needs_admin
 from nightmail.web.loops import Loop, Loops
 from nightmail.web.settings import Settings
 
@@ -52,9 +52,14 @@ def app(
     made.state.loops = beside
     made.state.settings = settings
     made.state.keyring = Keyring(client, settings, local=local)
-    made.add_middleware(Guard, settings=settings, local=local)
+    made.add_middleware(Guard, settings=settings)
     problems.install(made)
     made.include_router(health.router)
+    # A webhook is signed by who sends it; the figures are everybody's.
+    made.include_router(receive.router)
+    made.include_router(
+        metrics.router, dependencies=[needs_admin], responses=problems.documented(401, 403, 429)
+    )
     api = APIRouter(prefix=API)
     for router in ROUTERS:
         api.include_router(router)

@@ -1,9 +1,7 @@
-"""What stands before every route: sizes and times of bodies, the names that we answer to, headers that
-browsers obey.
+"""What stands before every route: sizes and times of bodies, headers that browsers obey.
 
-A page that a person of this machine has open must not be able to ask the service in their name. So a
-service that needs no key answers only to names of this machine (no DNS name can be made to lead here), and
-nobody's page may send it anything but from its own origin.
+A page that a person of this machine has open must not be able to ask the service in their name: nobody's
+page may send it anything but from its own origin.
 """
 
 from __future__ import annotations
@@ -17,7 +15,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from nightmail.web.problems import Problem, answer
 from nightmail.web.settings import Settings
 
-LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
 SAFE = ("GET", "HEAD", "OPTIONS")
 UPLOADS = "/api/v1/uploads"
 HEADERS = {
@@ -31,10 +28,9 @@ HEADERS = {
 class Guard:
     """ASGI middleware. A page or file that says its own policy keeps it."""
 
-    def __init__(self, app: ASGIApp, *, settings: Settings, local: bool) -> None:
+    def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
         self._app = app
         self._settings = settings
-        self._local = local
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -71,11 +67,9 @@ class Guard:
             await answer(refused[0])(scope, receive, polite)
 
     def _refuse(self, scope: Scope, headers: Headers) -> None:
-        host = urlsplit(f"//{headers.get('host', '')}")
-        if self._local and host.hostname not in LOCAL_NAMES:
-            raise Problem(421, "host", "this service answers to 127.0.0.1 and localhost only")
         origin = headers.get("origin")
-        if scope["method"] not in SAFE and origin is not None and urlsplit(origin).netloc != host.netloc:
+        own = headers.get("host", "")
+        if scope["method"] not in SAFE and origin is not None and urlsplit(origin).netloc != own:
             raise Problem(403, "origin", "requests of other sites' pages are not taken")
 
     def _measured(self, headers: Headers, most: int, receive: Receive, refused: list[Problem]) -> Receive:

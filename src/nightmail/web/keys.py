@@ -1,7 +1,8 @@
 """Who asks: a key, looked up and limited in how often it may ask.
 
-A service that only this machine can reach asks for no key as long as its home has none. With the first
-key, or where others can reach it, a key is needed for everything but `/healthz` and `/readyz`.
+A service that only this machine can reach asks for no key as long as its home has none; it then answers
+only to names of this machine, since any other name may be made to lead here by somebody's page. With the
+first key, or where others can reach it, a key is needed for all but `/healthz`, `/readyz` and webhooks.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import ipaddress
 import math
 from typing import Annotated, NamedTuple
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -25,6 +27,7 @@ from nightmail.web.settings import Settings
 # A key that was revoked is good for so long after that.
 REFRESH = 2.0
 MOST_BUCKETS = 10_000
+LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
 
 
 class Asker(NamedTuple):
@@ -59,11 +62,13 @@ class Keyring:
         self._reading = asyncio.Lock()
         self._buckets: dict[str, Bucket] = {}
 
-    async def asker(self, key: str | None, address: str) -> Asker:
-        """Who shows this key. Raises `Problem` 401 or 429."""
+    async def asker(self, key: str | None, address: str, name: str) -> Asker:
+        """Who shows this key, from this address, to this name of ours. Raises `Problem` 401, 421 or 429."""
         now = asyncio.get_running_loop().time()
         await self._refresh(now)
         if self._local and not any(each.revoked_at is None for each in self._keys.values()):
+            if urlsplit(f"//{name}").hostname not in LOCAL_NAMES:
+                raise Problem(421, "host", "without keys this answers to 127.0.0.1 and localhost only")
             return ANYBODY
         parts = parted(key) if key else None
         if parts and parts[0] not in self._keys and self._may_guess(address, now):
@@ -119,7 +124,7 @@ async def _asker(
 ) -> Asker:
     keyring: Keyring = request.app.state.keyring
     address = request.client.host if request.client else "unknown"
-    return await keyring.asker(shown.credentials if shown else None, address)
+    return await keyring.asker(shown.credentials if shown else None, address, request.headers.get("host", ""))
 
 
 def _needing(scope: Scope):  # type: ignore[no-untyped-def]  # the shape that FastAPI reads
@@ -131,9 +136,9 @@ def _needing(scope: Scope):  # type: ignore[no-untyped-def]  # the shape that Fa
     return asker
 
 
+needs_admin = Depends(_needing(Scope.ADMIN))
 Reader = Annotated[Asker, Depends(_needing(Scope.READ))]
 Submitter = Annotated[Asker, Depends(_needing(Scope.SUBMIT))]
-Admin = Annotated[Asker, Depends(_needing(Scope.ADMIN))]
 
 
 async def _own_run(run_id: str, asker: Annotated[Asker, Depends(_asker)], client: Asked) -> str:

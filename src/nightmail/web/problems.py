@@ -37,6 +37,8 @@ from nightmail.errors import (
 logger = logging.getLogger("nightmail")
 MEDIA_TYPE = "application/problem+json"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+# The framework's words, with status 400, for a body that is not even text.
+UNREADABLE = "There was an error parsing the body"
 PREFIX = "urn:nightmail:problem:"
 
 
@@ -131,8 +133,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _(request: Request, error: HTTPException) -> Response:
-        if error.status_code == HTTPStatus.BAD_REQUEST:
-            # The framework's word for a body that is not even text.
+        if error.detail == UNREADABLE:
             return answer(Problem(422, "invalid", str(error.detail)))
         name = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
         headers = dict(error.headers or {})

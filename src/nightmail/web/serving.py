@@ -25,7 +25,12 @@ class Service:
 
     def __init__(self, client: Client, *, host: str, port: int, work: bool = True) -> None:
         self._listener = listening(host, port)
-        loops: list[Loop] = [client.intakes, client.timetable, *([Work(client)] if work else [])]
+        loops: list[Loop] = [
+            client.intakes,
+            client.timetable,
+            *client.hooks.loops(),
+            *([Work(client)] if work else []),
+        ]
         self._client = client
         self._host = host
         self._app = app(
