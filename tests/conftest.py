@@ -1,7 +1,13 @@
-"""Where the tests' files are kept."""
+"""Where the tests' files are kept, and what holds for all of them."""
 
 import os
 from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says how busy the machine is, nothing about the product.
+settings.register_profile("nightmail", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("nightmail")
 
 MEMORY = Path("/dev/shm")
 
