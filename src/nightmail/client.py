@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import msgspec
 
@@ -21,7 +21,7 @@ from nightmail.core.failure import Reason
 from nightmail.core.ids import BatchId, RunId
 from nightmail.core.lifecycle import RunEvent
 from nightmail.core.progress import RunStatus
-from nightmail.core.request import Mode, RequestState
+from nightmail.core.request import RequestState
 from nightmail.core.run import PauseReason, Run, RunState, Wish
 from nightmail.errors import ConfigError, NotNow
 from nightmail.spool import Spool
@@ -32,12 +32,13 @@ from nightmail.tasks.declared import Declaration, keep
 from nightmail.worker import reading
 from nightmail.worker.audit import Audit, audit, resolve_doubt
 from nightmail.worker.backup import Backup, Restored, back_up, restore
-from nightmail.worker.begin import INTAKE, amount_of, begin, travel_of, want
+from nightmail.worker.begin import INTAKE, begin, want
 from nightmail.worker.clock import RealClock
 from nightmail.worker.estimating import plan_of
 from nightmail.worker.hooks import Hooks
 from nightmail.worker.intakes import Intakes
 from nightmail.worker.keys import Keys
+from nightmail.worker.options import RunOptions, amount_of, travel_of
 from nightmail.worker.pages import RecordResult, page_of_results
 from nightmail.worker.schedules import Schedules
 from nightmail.worker.service import Service
@@ -117,57 +118,20 @@ class Client:
         source: Any,
         output: str | Path | None = None,
         *,
-        key: str | None = None,
-        limit: int | None = None,
-        model: str | None = None,
-        mode: Mode | str = Mode.BATCH,
-        skip_bad_rows: bool = False,
-        max_attempts: int = 4,
-        budget: Decimal | float | str | None = None,
-        deadline: timedelta | str | None = None,
-        priority: int = 0,
-        quotas: dict[str, int] | None = None,
-        max_batch_requests: int | None = None,
-        max_batch_bytes: int | None = None,
-        max_active_batches: int | None = None,
-        poll_interval: float | None = None,
-        keep_remote_files: bool = False,
-        tenant: str | None = None,
         new: bool = False,
         as_started: bool = False,
+        **options: Unpack[RunOptions],
     ) -> RunStatus:
         """Write a run down, or find the one that the same arguments have started before. Sends nothing:
         `work` does, or any worker on this home.
 
-        `budget` is in USD: what would go over it waits, and the run pauses. A `deadline` ("6h", from the
-        run's start) is kept by leaving the batch API in time: what is left then goes by calls, which may
-        cost the full price. Runs of higher `priority` go first where they share a model's quota. The same
-        work of another `tenant` is another run.
-
         `task` is a `Task` class or how to import one; `source` a path, several, a glob, a pandas, polars
         or Arrow frame, or an iterable of records; `output` a .parquet, .jsonl or .csv path, or None to
-        read the outputs by `outputs`. Raises `ConfigError`, `TaskError`, `SourceError`, `SinkError`, and
-        `RunChanged` if the run is there but the task, the input or an option was another.
+        read the outputs by `outputs`; `options` are `RunOptions`. Raises `ConfigError`, `TaskError`,
+        `SourceError`, `SinkError`, and `RunChanged` if the run is there but the task, the input or an option
+        was another.
         """
-        travel: dict[str, Any] = {
-            "key": key,
-            "limit": limit,
-            "model": model,
-            "mode": mode,
-            "skip_bad_rows": skip_bad_rows,
-            "max_attempts": max_attempts,
-            "budget": budget,
-            "deadline": deadline,
-            "priority": priority,
-            "quotas": quotas,
-            "max_batch_requests": max_batch_requests,
-            "max_batch_bytes": max_batch_bytes,
-            "max_active_batches": max_active_batches,
-            "poll_interval": poll_interval,
-            "keep_remote_files": keep_remote_files,
-            "tenant": tenant,
-        }
-        travel = travel_of(self.settings, travel)
+        travel = travel_of(self.settings, options)
         wanted = await asyncio.to_thread(want, task, source, output, self.settings.home, **travel)
         run = await begin(self._store, wanted, now=self._clock.now(), new=new, as_started=as_started)
         if not isinstance(task, str):
@@ -301,8 +265,8 @@ class Client:
         """Everything known of one record: its request, each attempt, the last answer."""
         return await reading.record(self._worker, await self._find(run_id), key)
 
-    async def plan(self, task: type[Task] | Task | str, source: Any, **options: Any) -> Plan:
-        """What a run would be; no call is made and nothing is kept. Takes the options of `start`."""
+    async def plan(self, task: type[Task] | Task | str, source: Any, **options: Unpack[RunOptions]) -> Plan:
+        """What a run would be; no call is made and nothing is kept."""
         return await plan_of(self.settings, self._store, task, source, options)
 
     async def backup(self, path: str | Path) -> Backup:

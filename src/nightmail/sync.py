@@ -10,12 +10,13 @@ import atexit
 import threading
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from nightmail.client import Client
 from nightmail.core.progress import RunStatus, summary, usd
 from nightmail.core.run import RunState
 from nightmail.tasks.base import Task
+from nightmail.worker.options import RunOptions
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -175,7 +176,9 @@ def start(
     home: str | Path | None = None,
     base_url: str | None = None,
     api_key: str | None = None,
-    **options: Any,
+    new: bool = False,
+    as_started: bool = False,
+    **options: Unpack[RunOptions],
 ) -> Run:
     """Start a run, or find the one that the same arguments started before, and return at once; its work
     goes on in the background. Options as `Client.start`."""
@@ -183,7 +186,7 @@ def start(
     async def begin() -> Run:
         client = await Client(home, base_url=base_url, api_key=api_key).__aenter__()
         try:
-            status = await client.start(task, source, output, **options)
+            status = await client.start(task, source, output, new=new, as_started=as_started, **options)
         except BaseException:
             await client.__aexit__(None, None, None)
             raise
@@ -203,11 +206,23 @@ def run(
     home: str | Path | None = None,
     base_url: str | None = None,
     api_key: str | None = None,
-    **options: Any,
+    new: bool = False,
+    as_started: bool = False,
+    **options: Unpack[RunOptions],
 ) -> Run:
     """`start`, and wait for the end. The run that comes back is finished, cancelled or paused. An
     interrupt (Ctrl-C, the notebook's stop button) leaves it as it is; the same call goes on with it."""
-    started = start(task, source, output, home=home, base_url=base_url, api_key=api_key, **options)
+    started = start(
+        task,
+        source,
+        output,
+        home=home,
+        base_url=base_url,
+        api_key=api_key,
+        new=new,
+        as_started=as_started,
+        **options,
+    )
     try:
         started.wait()
     except BaseException:

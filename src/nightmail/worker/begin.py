@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
-from decimal import Decimal
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from nightmail import plugins
-from nightmail.config import Settings
 from nightmail.core.ids import RunId, run_id
-from nightmail.core.pricing import parse_usd
-from nightmail.core.request import Mode
 from nightmail.core.run import Run, RunSpec
-from nightmail.core.travel import parse_duration
 from nightmail.errors import ConfigError, RunChanged, TaskError
 from nightmail.sinks.files import sink_format
 from nightmail.sources.base import Source
@@ -113,22 +108,6 @@ def want(
     return Wanted(spec=spec, identity=identity, fingerprint=fingerprint, task=prepared, source=opened)
 
 
-def travel_of(settings: Settings, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of `Client.start`, all or some, as `want` takes them: checked, and laid over the settings.
-    Raises `ConfigError`."""
-    rest = dict(given)
-    return {
-        "provider": settings.provider,
-        "base_url": settings.base_url,
-        "daily_budget_usd": settings.daily_budget,
-        "mode": mode_named(rest.pop("mode", Mode.BATCH)),
-        "budget_usd": amount_of(rest.pop("budget", None)),
-        "deadline_seconds": seconds_of(rest.pop("deadline", None)),
-        "quotas": {**settings.quotas, **(rest.pop("quotas", None) or {})},
-        **rest,
-    }
-
-
 def task_parts(task: PreparedTask) -> dict[str, str]:
     """The part of a run's fingerprint that is the task's."""
     return {f"task {part}": value for part, value in task.fingerprint().items()}
@@ -212,32 +191,3 @@ def prepared_for(run: Run, known: Sequence[PreparedTask] = ()) -> PreparedTask:
             "Put the class into a file of its own, or continue from where it was started."
         )
     return PreparedTask(load(run.spec.task), model=run.spec.model)
-
-
-def mode_named(mode: Mode | str) -> Mode:
-    """Raises `ConfigError` if there is no such mode."""
-    try:
-        return Mode(mode)
-    except ValueError:
-        raise ConfigError(f"there is no mode {mode!r}; there is: {', '.join(Mode)}") from None
-
-
-def seconds_of(deadline: timedelta | str | None) -> float | None:
-    """A deadline as it is stored; `ConfigError` if it is no length of time."""
-    if deadline is None:
-        return None
-    try:
-        return (parse_duration(deadline) if isinstance(deadline, str) else deadline).total_seconds()
-    except ValueError as error:
-        raise ConfigError(f"a deadline: {error}") from error
-
-
-def amount_of(amount: Decimal | float | str | None) -> str | None:
-    """A budget as it is stored; `ConfigError` if it is no amount of money."""
-    if amount is None:
-        return None
-    try:
-        parse_usd(str(amount))
-    except ValueError as error:
-        raise ConfigError(f"a budget is an amount of USD such as 5 or 0.25, not {amount!r}") from error
-    return str(amount)

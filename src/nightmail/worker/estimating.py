@@ -10,11 +10,12 @@ from nightmail.config import Settings, read_prices
 from nightmail.stages.estimate import Plan, estimate
 from nightmail.stores.base import Store
 from nightmail.tokens.counter import counter_for
-from nightmail.worker.begin import travel_of, want
+from nightmail.worker.begin import want
 from nightmail.worker.kit import NO_KEY
+from nightmail.worker.options import RunOptions, travel_of
 
 
-async def plan_of(settings: Settings, store: Store, task: Any, source: Any, options: dict[str, Any]) -> Plan:
+async def plan_of(settings: Settings, store: Store, task: Any, source: Any, options: RunOptions) -> Plan:
     """See `Client.plan`."""
     wanted = await asyncio.to_thread(want, task, source, None, settings.home, **travel_of(settings, options))
     provider = plugins.load("providers", settings.provider).open(

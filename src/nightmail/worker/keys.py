@@ -11,7 +11,7 @@ from nightmail.core.tenancy import NAME, ApiKey, Tenant, digest, written
 from nightmail.errors import ConfigError
 from nightmail.stages.ports import Clock
 from nightmail.stores.base import Store
-from nightmail.worker.begin import amount_of
+from nightmail.worker.options import amount_of
 
 
 class Keys:

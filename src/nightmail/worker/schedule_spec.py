@@ -18,14 +18,8 @@ from nightmail.sources.base import Position
 from nightmail.sources.files import resolve
 from nightmail.stages.keying import keying_for, no_key
 from nightmail.tasks.base import Task
-from nightmail.worker.begin import amount_of, mode_named, seconds_of, task_of
-
-# Those of `Client.start` that say how a run travels, and what it reads.
-_OPTIONS = {
-    "key", "limit", "model", "mode", "skip_bad_rows", "max_attempts", "budget", "deadline", "priority",
-    "quotas", "max_batch_requests", "max_batch_bytes", "max_active_batches", "poll_interval",
-    "keep_remote_files",
-}  # fmt: skip
+from nightmail.worker.begin import task_of
+from nightmail.worker.options import amount_of, mode_named, refuse_unknown, seconds_of
 
 
 def spec_of(
@@ -111,9 +105,7 @@ def zone_of(name: str) -> tzinfo:
 def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options of `Client.start` as JSON has them; `ConfigError` for one that there is not, or that is
     wrong."""
-    unknown = options.keys() - _OPTIONS
-    if unknown:
-        raise ConfigError(f"a schedule has no option {', '.join(sorted(unknown))}")
+    refuse_unknown(options)
     plain = {key: value for key, value in options.items() if value is not None}
     if "mode" in plain:
         plain["mode"] = str(mode_named(plain["mode"]))

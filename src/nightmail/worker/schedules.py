@@ -30,7 +30,8 @@ from nightmail.stages.ports import Clock
 from nightmail.stores.base import Store
 from nightmail.tasks.base import Task
 from nightmail.telemetry import EventName, log
-from nightmail.worker.begin import begin, travel_of, want
+from nightmail.worker.begin import begin, want
+from nightmail.worker.options import travel_of
 from nightmail.worker.schedule_spec import spec_of, zone_of
 from nightmail.worker.watch import as_it_was, quiet_files
 
