@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from nightmail.errors import SourceError
-from nightmail.sources.cutting import OpenQuote, Sizes, line_ends
+from nightmail.sources.cutting import End, OpenQuote, Sizes, line_ends
 from nightmail.sources.files import ending, no_records
 from nightmail.sources.text import BOM, Damaged, blocks
 
@@ -52,7 +52,7 @@ def reader(text: str, delimiter: str) -> Reader:
     return csv.reader(lines, delimiter=delimiter)
 
 
-def record_ends(data: bytes, final: bool, delimiter: str, sizes: Sizes) -> list[int]:
+def record_ends(data: bytes, final: bool, delimiter: str, sizes: Sizes) -> list[End]:
     """`RowEnds` where a newline inside quotes ends no row. Raises `OpenQuote` if the last row of a
     file does not close one."""
     if b'"' not in data:
@@ -78,7 +78,7 @@ def record_ends(data: bytes, final: bool, delimiter: str, sizes: Sizes) -> list[
         ends.append(before)
     if final and before < len(whole):
         raise OpenQuote(before)
-    return ends
+    return [End(end, data.count(b"\n", begin, end)) for begin, end in zip([0, *ends], ends, strict=False)]
 
 
 def read_header(path: Path, max_bytes: int) -> Header:
@@ -138,7 +138,7 @@ def _header_in(data: bytes, path: Path, *, final: bool) -> Header | None:
     try:
         delimiter = _delimiter(body, path)
         ends = record_ends(body, final, delimiter, Sizes(bytes=1, rows=1, max_row_bytes=0))
-        first = next(reader(body[: ends[0]].decode("latin-1"), delimiter)) if ends else None
+        first = next(reader(body[: ends[0].offset].decode("latin-1"), delimiter)) if ends else None
     except OpenQuote:
         raise SourceError(f"{path}:{row}: a quote opens in the header and is never closed") from None
     except csv.Error as error:
@@ -147,7 +147,7 @@ def _header_in(data: bytes, path: Path, *, final: bool) -> Header | None:
         ) from error
     if first is None:
         return None
-    end = ends[0]
+    end = ends[0].offset
     raw = body[:end] if body[:end].endswith(b"\n") else body[:end] + b"\n"
     try:
         names = tuple(next(reader(raw.decode(), delimiter)))

@@ -13,7 +13,15 @@ from typing import NamedTuple
 from nightmail.errors import SourceError
 from nightmail.sources.text import Damaged, blocks
 
-RowEnds = Callable[[bytes, bool], list[int]]
+
+class End(NamedTuple):
+    """Where a piece ends, and how many newlines are in it."""
+
+    offset: int
+    newlines: int
+
+
+RowEnds = Callable[[bytes, bool], list[End]]
 """`row_ends(data, final)`: where pieces of `data` end, each after a whole row; `data` begins with a
 row. `final` means that nothing follows, so the last row may lack its newline."""
 
@@ -66,10 +74,10 @@ def cut(path: Path, *, offset: int, row: int, row_ends: RowEnds, sizes: Sizes) -
         except OpenQuote as error:
             line = row + data.count(b"\n", 0, error.at)
             raise SourceError(f"{path}:{line}: a quote opens in this row and is never closed") from None
-        for end in ends:
+        for end, newlines in ends:
             payload = data[begin:end]
             begin, offset, here = end, offset + len(payload), row
-            row += payload.count(b"\n")
+            row += newlines
             yield Cut(payload, here, offset, row)
             del payload
         rest = data[begin:]
@@ -97,7 +105,7 @@ class OpenQuote(Exception):
         self.at = at
 
 
-def line_ends(data: bytes, final: bool, sizes: Sizes) -> list[int]:
+def line_ends(data: bytes, final: bool, sizes: Sizes) -> list[End]:
     """`RowEnds` where every line is a row."""
     last = data.rfind(b"\n") + 1
     if final:
@@ -108,10 +116,11 @@ def line_ends(data: bytes, final: bool, sizes: Sizes) -> list[int]:
         end = last
         if last - begin > sizes.largest:
             end = (data.find(b"\n", begin + sizes.bytes - 1, last) + 1) or last
-        if data.count(b"\n", begin, end) > sizes.rows:
-            end = begin
+        newlines = data.count(b"\n", begin, end)
+        if newlines > sizes.rows:
+            newlines, end = sizes.rows, begin
             for _ in range(sizes.rows):
                 end = data.index(b"\n", end) + 1
-        ends.append(end)
+        ends.append(End(end, newlines))
         begin = end
     return ends

@@ -19,6 +19,7 @@ from nightmail.sources.files import ending, fingerprint, no_records
 from nightmail.sources.text import BOM
 
 _DECODER = msgspec.json.Decoder(dict[str, Any])
+_OPENS, _CLOSES = b"{}"
 
 
 class JsonlSource:
@@ -55,15 +56,15 @@ class JsonlSource:
 
     def records(self, piece: Piece) -> list[Record | BadRow]:
         """The objects of a piece; a line that is none is a `BadRow` with the column in its message."""
-        lines = piece.payload.split(b"\n")
-        if not lines[-1]:
-            lines.pop()
-        try:
-            # Line by line: decoding the payload in one call would take two objects on a line, or one over
-            # two lines, without a word, and finding out first costs what it saves (0.9 us a record of 1 kB).
-            return list(map(_DECODER.decode, lines))
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            return [_record(line, row) for row, line in _lines(piece)]
+        payload = piece.payload
+        if lines := _plain_lines(payload):
+            try:
+                found: list[Record | BadRow] = list(_DECODER.decode_lines(payload))
+            except (msgspec.MsgspecError, ValueError, RecursionError):
+                found = []
+            if len(found) == lines:
+                return found
+        return [_record(line, row) for row, line in _lines(piece)]
 
     def numbers(self, piece: Piece) -> list[int]:
         """The line of each item that `records` gives."""
@@ -81,6 +82,22 @@ class JsonlSource:
             row_ends=lambda data, final: line_ends(data, final, sizes),
             sizes=sizes,
         )
+
+
+def _plain_lines(payload: bytes) -> int:
+    """How many lines there are, if each begins with a brace and ends with one; else 0.
+
+    Decoding all in one call takes half the time and takes a line's end for any other blank. Between braces
+    that stand so it can only be the end of an object: as many objects as lines are one on each.
+    """
+    find, last, lines, end = payload.find, len(payload) - 1, 1, -1
+    if payload[:1] != b"{":
+        return 0
+    while 0 <= (end := find(b"\n", end + 1)) < last:
+        if payload[end - 1] != _CLOSES or payload[end + 1] != _OPENS:
+            return 0
+        lines += 1
+    return lines
 
 
 def _lines(piece: Piece) -> Iterator[tuple[int, bytes]]:

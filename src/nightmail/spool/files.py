@@ -36,12 +36,12 @@ class Spool:
     def path(self, name: str) -> Path:
         return self.root / name
 
-    def write(self, name: str, chunks: Iterable[bytes]) -> int:
-        """Make the file `name` of `chunks`, durably; its size. A crash leaves the old one or none."""
+    def write(self, name: str, lines: Iterable[bytes]) -> int:
+        """Make the file `name` of `lines`, which are put together in memory first, durably; its size. A crash
+        leaves the old one or none."""
+        content = b"".join(lines)
         with self.replacing(name) as file:
-            for chunk in chunks:
-                file.write(chunk)
-            return file.tell()
+            return file.write(content)
 
     @contextlib.contextmanager
     def replacing(self, name: str, *, size: int | None = None) -> Iterator[IO[bytes]]:

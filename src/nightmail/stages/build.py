@@ -7,7 +7,7 @@ bytes, so a crash anywhere in it costs nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -58,6 +58,15 @@ class Made(NamedTuple):
     inputs: int
 
 
+class Asked(NamedTuple):
+    """Records of which the task has made something: a column each."""
+
+    seqs: list[int]
+    keys: list[Key]
+    records: list[Record]
+    values: list[Any]
+
+
 class Frame(NamedTuple):
     """What every request of a template shares. A line is `head`, the record's number, `middle`, the text
     as a JSON string, `tail`; its tokens are `tokens` and those of the text, at most `room` in all."""
@@ -68,7 +77,14 @@ class Frame(NamedTuple):
     tokens: int
     room: float
     max_bytes: int
-    count: Callable[[str], int]
+    counts: Callable[[Sequence[str]], list[int]]
+
+    def lines(self, seqs: Sequence[int], escaped: Sequence[bytes]) -> list[bytes]:
+        """The lines of texts that are JSON strings already."""
+        head, middle, tail, *_ = self
+        return [
+            b"%b%d%b%b%b" % (head, seq, middle, text, tail) for seq, text in zip(seqs, escaped, strict=True)
+        ]
 
 
 class Workshop:
@@ -88,27 +104,75 @@ class Workshop:
     def build(self, rows: Sequence[Record | BadRow], *, first_seq: int, keying: Keying) -> Built:
         """Requests for `rows`, numbered from `first_seq`. Bad rows and records of which no request can
         be made become failures; nothing is raised for a single record."""
-        lines: list[bytes] = []
-        built = BuiltRows()
         failed: list[FailedRow] = []
+        asked = self._asked(rows, first_seq, keying, failed)
+        return self._spliced(asked, failed) or self._one_by_one(asked, failed)
+
+    def _asked(
+        self, rows: Sequence[Record | BadRow], first_seq: int, keying: Keying, failed: list[FailedRow]
+    ) -> Asked:
+        """What the task makes of each record; those of which it makes nothing are put to `failed`."""
+        keys = keying.keys(rows, first_seq)
+        asked = Asked([], [], [], [])
+        seqs, kept, records, values = asked
+        build = self._task.build
         for seq, row in enumerate(rows, first_seq):
             if isinstance(row, BadRow):
                 failed.append(FailedRow(seq, seq, Reason.BAD_ROW, f"line {row.row}: {row.message}"))
                 continue
             try:
-                key = keying.key(row, seq)
+                key = keys[seq - first_seq] if keys is not None else keying.key(row, seq)
             except ValueError as error:
                 failed.append(FailedRow(seq, seq, Reason.BAD_ROW, str(error)))
                 continue
             try:
-                draft = self._task.request(row)
-            except (TaskError, Rejected) as error:
-                failed.append(FailedRow(seq, key, Reason.BUILD, str(error)))
-                continue
+                value = build(row)
             except Exception as error:  # the user's code may raise anything
-                failed.append(FailedRow(seq, key, Reason.BUILD, f"build raised {described(error)}"))
+                failed.append(FailedRow(seq, key, Reason.BUILD, _why(error)))
                 continue
-            made = self._framed(draft, seq) or self._whole(draft, seq)
+            seqs.append(seq)
+            kept.append(key)
+            records.append(row)
+            values.append(value)
+        return asked
+
+    def _spliced(self, asked: Asked, failed: list[FailedRow]) -> Built | None:
+        """All at once, if each is a text that fits into the task's one template; else None. Column by column
+        takes half the time of one by one."""
+        template = self._task.template
+        frame = self._framed(template) if template is not None else None
+        if template is None or frame is None or not {str}.issuperset(map(type, asked.values)):
+            return None
+        try:
+            escaped = self._task.escaped(asked.values)
+        except (TaskError, ValueError):
+            return None
+        lines = frame.lines(asked.seqs, escaped)
+        fixed = frame.tokens
+        tokens = [fixed + n for n in frame.counts(asked.values)]
+        lengths = list(map(len, lines))
+        if max(tokens, default=0) > frame.room or max(lengths, default=0) > frame.max_bytes:
+            return None
+        rows = BuiltRows(
+            seqs=asked.seqs,
+            keys=asked.keys,
+            models=[template.model] * len(lines),
+            tokens=tokens,
+            inputs=[1] * len(lines),
+            lengths=lengths,
+        )
+        return Built(lines, rows, failed)
+
+    def _one_by_one(self, asked: Asked, failed: list[FailedRow]) -> Built:
+        lines: list[bytes] = []
+        built = BuiltRows()
+        for seq, key, record, value in zip(*asked, strict=True):
+            try:
+                draft = self._task.draft(value, record)
+            except Exception as error:  # a `model_for` of the user's may raise anything
+                failed.append(FailedRow(seq, key, Reason.BUILD, _why(error)))
+                continue
+            made = self._by_frame(draft, seq) or self._whole(draft, seq)
             if isinstance(made, str):
                 failed.append(FailedRow(seq, key, Reason.OVERSIZE, f"record {key!r} {made}"))
                 continue
@@ -120,6 +184,7 @@ class Workshop:
             built.tokens.append(tokens)
             built.inputs.append(inputs)
             built.lengths.append(len(line))
+        failed.sort(key=lambda each: each.seq)
         return Built(lines, built, failed)
 
     def limits(self, model: str) -> Limits:
@@ -132,19 +197,18 @@ class Workshop:
             self._counters[model] = self._counter(model)
         return self._counters[model]
 
-    def _framed(self, draft: Draft, seq: int) -> Made | None:
+    def _by_frame(self, draft: Draft, seq: int) -> Made | None:
         """The line by the frame of the draft's template; None if it has none, or does not fit."""
-        if draft.text is None or draft.template is None:
+        if draft.text is None or draft.template is None or (frame := self._framed(draft.template)) is None:
             return None
-        if draft.model in self._frames:
-            frame = self._frames[draft.model]
-        else:
-            frame = self._frames[draft.model] = self._frame(draft.model, draft.template)
-        if frame is None:
-            return None
-        tokens = frame.tokens + frame.count(draft.text)
-        line = b"%b%d%b%b%b" % (frame.head, seq, frame.middle, draft.escaped, frame.tail)
+        tokens = frame.tokens + frame.counts([draft.text])[0]
+        [line] = frame.lines([seq], [draft.escaped])
         return Made(line, tokens, 1) if tokens <= frame.room and len(line) <= frame.max_bytes else None
+
+    def _framed(self, template: Template) -> Frame | None:
+        if template.model not in self._frames:
+            self._frames[template.model] = self._frame(template.model, template)
+        return self._frames[template.model]
 
     def _frame(self, model: str, template: Template) -> Frame | None:
         """A provider's line holds a request's name and its body as they are: where, a marked one shows."""
@@ -164,7 +228,7 @@ class Workshop:
             tokens=counter.body(self._task.endpoint, template.body_without_text),
             room=self._room(model, 1, cap),
             max_bytes=self.limits(model).max_batch_bytes,
-            count=counter.text,
+            counts=counter.texts,
         )
 
     def _room(self, model: str, inputs: int, cap: int | None) -> float:
@@ -205,6 +269,10 @@ class Workshop:
         """Input tokens of a body, and how many inputs it counts for."""
         counter, value = self.counter(model), msgspec.json.decode(body)
         return counter.body(self._task.endpoint, value), counter.inputs(self._task.endpoint, value)
+
+
+def _why(error: Exception) -> str:
+    return str(error) if isinstance(error, (TaskError, Rejected)) else f"build raised {described(error)}"
 
 
 def described(error: BaseException) -> str:

@@ -80,9 +80,9 @@ class Seen:
         self._parts = [array("q") for _ in range(PARTS)]
 
     def add(self, keys: list[Key]) -> None:
-        parts = self._parts
+        add = [part.append for part in self._parts]
         for mark in map(hash, keys):
-            parts[mark % PARTS].append(mark)
+            add[mark % PARTS](mark)
 
     def twice(self) -> set[int]:
         """The hashes that are there more than once."""
@@ -97,6 +97,8 @@ class Seen:
 def _keys(source: Source, piece: Piece, rows: list[Record | BadRow], keying: Keying, seq: int) -> list[Key]:
     if keying.kind is KeyKind.ROW:
         return []
+    if (keys := keying.keys(rows, seq)) is not None:
+        return keys
     found: list[Key] = []
     try:
         for row in rows:
@@ -131,6 +133,8 @@ def _keying(piece: Piece, rows: list[Record | BadRow], spec: RunSpec, columns: l
 
 
 def _refuse_bad(piece: Piece, rows: list[Record | BadRow]) -> None:
+    if BadRow not in set(map(type, rows)):
+        return
     for row in rows:
         if isinstance(row, BadRow):
             raise SourceError(

@@ -24,7 +24,7 @@ from nightmail.tasks.judge import Judged, judge
 from nightmail.tasks.output_format import OutputFormat
 from nightmail.tasks.reading import Reader, free_columns, reader_of
 from nightmail.tasks.shape import arrow_type
-from nightmail.tasks.template import Template, compile_template, json_body, json_string
+from nightmail.tasks.template import Template, compile_template, json_body, json_string, json_strings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -80,20 +80,24 @@ class PreparedTask:
             output_format=self._output_format,
             several_inputs=task.output is list,
         )
-        self._build = task.build
+        self.build = task.build
         self._parse = task.parse if overrides.parse is not Task.parse else self._reader.read
         self._refuses_empty_text = self.endpoint is Endpoint.EMBEDDINGS
         self._templates: dict[str, Template] = {}
-        if self._model:
-            self._template(self._model)
+        fixed = self._template(self._model) if self._model else None
+        # That of every text, where one is the same for all records.
+        self.template = None if self._chooses_model else fixed
 
     def request(self, record: Any) -> Draft:
-        """The request for one record.
+        """The request for one record. What `build` raises goes through; the rest is as in `draft`."""
+        return self.draft(self.build(record), record)
 
-        What `build` raises goes through; a result that cannot be a request raises `TaskError`, and
-        text that cannot be sent (a lone surrogate, nothing to embed) raises `ValueError`.
+    def draft(self, built: Any, record: Any) -> Draft:
+        """The request that `build` made of a record.
+
+        A result that cannot be a request raises `TaskError`, and text that cannot be sent (a lone surrogate,
+        nothing to embed) `ValueError`.
         """
-        built = self._build(record)
         if not isinstance(built, str):
             return self._whole(built, record)
         if not built and self._refuses_empty_text:
@@ -101,6 +105,12 @@ class PreparedTask:
         model = self.task.model_for(record) if self._chooses_model else self._model
         template = self._templates.get(model) or self._template(model)
         return Draft(model, b"", template, built, json_string(built))
+
+    def escaped(self, texts: Sequence[str]) -> list[bytes]:
+        """Texts that `build` made, as they stand in a request; raises `ValueError` as `draft` does."""
+        if self._refuses_empty_text and not all(texts):
+            raise ValueError(NOTHING_TO_EMBED)
+        return json_strings(texts)
 
     def _whole(self, built: Any, record: Any) -> Draft:
         model = self.task.model_for(record) if self._chooses_model else self._model

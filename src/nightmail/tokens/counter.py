@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, assert_never
 
@@ -34,8 +34,12 @@ class ModelCounter:
 
     def text(self, text: str) -> int:
         """Tokens of a text as one string value; with the margin if the model's encoding is not known."""
-        tokens = (self._tokens or self._load())(text)
-        return tokens if self.exact else tokens + -(-tokens * MARGIN_PERCENT // 100)
+        return self.texts((text,))[0]
+
+    def texts(self, texts: Sequence[str]) -> list[int]:
+        """`text` of each of many."""
+        counts = list(map(self._tokens or self._load(), texts))
+        return counts if self.exact else [n + -(-n * MARGIN_PERCENT // 100) for n in counts]
 
     def body(self, endpoint: Endpoint, body: dict[str, Any]) -> int:
         """Input tokens of a whole request body."""

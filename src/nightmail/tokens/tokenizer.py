@@ -95,12 +95,14 @@ def _routed(fast: Count, vocabulary: str) -> Count:
     differently = cache(lambda: reference(vocabulary))
 
     def count(text: str) -> int:
+        if text.isascii():
+            return fast(text)
         try:
             tokens = fast(text)
         except TypeError:
             text = _without_lone_surrogates(text)
             tokens = fast(text)
-        if not text.isascii() and differs(text):
+        if differs(text):
             slow = differently()
             return slow(text) if slow is not None else tokens + PER_PLACE * places(text)
         return tokens
