@@ -19,7 +19,7 @@ from nightmail.spool import Spool
 from nightmail.stages.parts import part_name, read_part
 from nightmail.stages.shards import JudgeOrder, judge_batch
 from nightmail.stages.validate import ResultFile
-from nightmail.stores.base import Member
+from nightmail.stores.base import Asked
 from nightmail.tasks.base import Task
 from nightmail.tasks.prepared import PreparedTask
 from nightmail.testing.clock import ManualClock
@@ -56,7 +56,8 @@ def main(folder: Path, megabytes: int) -> None:
         size = file.tell()
     provider = OpenAIProvider.open(base_url="http://127.0.0.1:1/v1", api_key="none")
     here = shards_for(RUN, PreparedTask(Telling), provider, JsonlSource([spool.path("results.jsonl")]), spool)
-    members = [Member(seq, f"r{seq}", 0, 0, 9, 1, 0, 1, 0, 0, 0) for seq in range(1, count + 1)]
+    seqs = list(range(1, count + 1))
+    asked = Asked(seqs=seqs, keys=[f"r{seq}" for seq in seqs], tokens=[9] * count)
     batch = Batch(
         batch_no=1, run_no=1, batch_id=BatchId("b"), state=BatchState.ENDED, mode=Mode.BATCH, account="a",
         model="gpt-4o-mini", endpoint=Endpoint.CHAT, requests=count, tokens=0, bytes=0, inputs=count,
@@ -66,7 +67,7 @@ def main(folder: Path, megabytes: int) -> None:
     found = judge_batch(
         here.tools,
         JudgeOrder(
-            batch=batch, extras=[], members=members, files=[file_of], key_name="id", key_kind=KeyKind.TEXT,
+            batch=batch, extras=[], asked=asked, files=[file_of], key_name="id", key_kind=KeyKind.TEXT,
             price=None, shards=[],
         ),
     )  # fmt: skip
@@ -76,7 +77,7 @@ def main(folder: Path, megabytes: int) -> None:
         rows += part.num_rows
         right += sum(pc.equal(part["output"], ANSWER).to_pylist())
     told = {"bytes": size, "count": count, "rows": rows, "right": right, "peak": peak}
-    judged = {"succeeded": len(found.successes.seqs), "problems": len(found.problems)}
+    judged = {"succeeded": len(found.successes), "problems": len(found.problems)}
     print(json.dumps(told | judged))
 
 

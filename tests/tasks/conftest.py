@@ -13,7 +13,7 @@ from nightmail.core.result import Response
 
 def _answer(text: str | None = None, **parts: Any) -> Response:
     raw = msgspec.Raw(msgspec.json.encode(parts.pop("raw", {})))
-    return Response(model="gpt-4o-mini-2024-07-18", raw=raw, text=text, **parts)
+    return Response(model="gpt-4o-mini-2024-07-18", whole=raw, text=text, **parts)
 
 
 @pytest.fixture(scope="session")

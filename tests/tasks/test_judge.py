@@ -276,7 +276,7 @@ PREPARED = [prepared(output=output) for output in [*KINDS, Literal["a", "b"], No
 
 @given(st.text() | JSON.map(json.dumps))
 def test_no_answer_makes_judging_raise(text: str) -> None:
-    response = Response(model="m", raw=msgspec.Raw(b"{}"), text=text)
+    response = Response(model="m", whole=msgspec.Raw(b"{}"), text=text)
     for task in PREPARED:
         judged = task.judge(response)
         assert (judged.rejection is None) == (judged.message is None)

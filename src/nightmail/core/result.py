@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -43,18 +43,26 @@ class Response(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An answer as a task sees it: the same fields whatever the endpoint or the provider.
 
     `text` is the assistant's text (None for embeddings and moderations), `vectors` the
-    numbers of each embedding input (packed: an `array`, which numpy takes as it is), `raw` the
-    provider's body as it came.
+    numbers of each embedding input (packed: an `array`, which numpy takes as it is), `whole` the
+    provider's body as it came, or a function and the bytes in which it finds it: few want it.
     """
 
     model: str
-    raw: msgspec.Raw
+    whole: msgspec.Raw | tuple[Callable[[bytes], msgspec.Raw], bytes]
     text: str | None = None
     refusal: str | None = None
     finish: Finish = Finish.COMPLETE
     vectors: list[Sequence[float]] | None = None
     usage: Usage = NO_USAGE
     tier: str | None = None  # the service tier that the provider says it was billed by
+
+    @property
+    def raw(self) -> msgspec.Raw:
+        """The provider's body as it came."""
+        if isinstance(self.whole, msgspec.Raw):
+            return self.whole
+        find, held = self.whole
+        return find(held)
 
     @property
     def body(self) -> Any:

@@ -14,7 +14,7 @@ from nightmail.core.retry import Again
 from nightmail.stages.ports import Ports
 from nightmail.stages.records import Records
 from nightmail.stages.validate import Problem
-from nightmail.stores.base import Address, Group, NewLine, StoredShard
+from nightmail.stores.base import Address, Group, Member, NewLine, StoredShard
 
 # Where a task names no cap, the model's default cut the answer; asking for twice this much is more.
 DEFAULT_CAP = 4_096
@@ -24,6 +24,7 @@ class Amendment(msgspec.Struct, frozen=True, kw_only=True):
     """A request that goes again with another body."""
 
     problem: Problem
+    member: Member
     again: Again | None
 
 
@@ -78,8 +79,7 @@ def _amend_all(
 def _amend(
     ports: Ports, batch: Batch, amendment: Amendment, paths: dict[int, str], records: Records | None
 ) -> _Amended:
-    problem = amendment.problem
-    member = problem.member
+    problem, member = amendment.problem, amendment.member
     line = ports.spool.read(paths[member.file_no], member.offset, member.length)
     body = ports.provider.request_body(line)
     model = ports.task.task.fallback_model if amendment.again is Again.FALLBACK else None

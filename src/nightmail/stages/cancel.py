@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nightmail.core.answer_index import AnswerIndex
 from nightmail.core.batch import ENDED_PHASES, Batch, BatchState, Phase
 from nightmail.core.failure import Reason
 from nightmail.core.lifecycle import BatchEvent, RequestEvent
@@ -12,7 +13,7 @@ from nightmail.errors import RequestRefused, Unsupported
 from nightmail.stages.ports import Ports
 from nightmail.stages.refused import NOTHING_USED
 from nightmail.stages.tidy import tidy
-from nightmail.stores.base import Setback, Successes
+from nightmail.stores.base import Setback
 
 
 async def cancel(ports: Ports, run: Run) -> None:
@@ -40,7 +41,7 @@ async def _give_up(ports: Ports, run: Run, batch: Batch) -> None:
     given_up = await ports.store.requests.record_outcomes(
         ports.lease,
         batch,
-        successes=Successes(),
+        successes=AnswerIndex(),
         setbacks=[
             Setback(
                 seq=member.seq,

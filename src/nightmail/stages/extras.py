@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 
+from nightmail.core.answer_index import AnswerIndex
 from nightmail.core.batch import CLOSED_STATES, ENDED_PHASES, Batch, BatchState, Phase
 from nightmail.core.ids import seq_of
 from nightmail.core.lifecycle import BatchEvent
@@ -26,7 +27,7 @@ from nightmail.providers.base import RemoteBatch
 from nightmail.stages.bill import Bill
 from nightmail.stages.ports import Access, tell
 from nightmail.stages.validate import RESULT_KINDS, results_name
-from nightmail.stores.base import BatchSums, Successes
+from nightmail.stores.base import BatchSums
 from nightmail.telemetry import EventName
 
 
@@ -85,7 +86,7 @@ async def book(access: Access, extra: Batch) -> Batch:
     settled = await access.store.requests.record_outcomes(
         access.lease,
         extra,
-        successes=Successes(),
+        successes=AnswerIndex(),
         setbacks=[],
         sums=sums,
         event=BatchEvent.SETTLED,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nightmail.core.answer_index import AnswerIndex
 from nightmail.core.batch import Batch
 from nightmail.core.failure import Reason
 from nightmail.core.lifecycle import BatchEvent, RequestEvent
@@ -10,7 +11,7 @@ from nightmail.core.retry import AfterFailure, after_batch_failure
 from nightmail.core.run import PauseReason, Run, Wish
 from nightmail.stages.pause import pause
 from nightmail.stages.ports import Ports
-from nightmail.stores.base import BatchSums, Group, Member, NewBatch, Setback, Successes
+from nightmail.stores.base import BatchSums, Group, Member, NewBatch, Setback
 from nightmail.telemetry import EventName
 
 NOTHING_USED = BatchSums(
@@ -38,7 +39,7 @@ async def settle_refused(ports: Ports, run: Run, batch: Batch, event: BatchEvent
     settled = await ports.store.requests.record_outcomes(
         ports.lease,
         batch,
-        successes=Successes(),
+        successes=AnswerIndex(),
         setbacks=setbacks,
         sums=NOTHING_USED,
         event=event,

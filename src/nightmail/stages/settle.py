@@ -31,7 +31,7 @@ from nightmail.stages.ports import Ports
 from nightmail.stages.refused import settle_refused
 from nightmail.stages.shards import JudgeOrder, near
 from nightmail.stages.validate import RESULT_KINDS, Problem, ResultFile, Verdicts, results_name
-from nightmail.stores.base import Setback
+from nightmail.stores.base import Member, Setback
 from nightmail.telemetry import EventName
 
 TOLD = 20  # names told in one event
@@ -40,10 +40,10 @@ TOLD = 20  # names told in one event
 async def settle(ports: Ports, run: Run, batch: Batch) -> Batch:
     """Judge an ended batch whose result files are here, and settle every request of it; with it its
     extras, which have all ended too."""
-    members = await ports.store.requests.members(batch)
-    if batch.extra_of is not None and not members:
+    asked = await ports.store.requests.asked(batch)
+    if batch.extra_of is not None and not asked.seqs:
         return await book(ports, batch)
-    if batch.extra_of is None and len(members) != batch.requests:
+    if batch.extra_of is None and len(asked.seqs) != batch.requests:
         # Judged by what is left of it, its outputs would be written without those that are settled.
         raise LeaseLost(f"batch {batch.batch_id!r} is being settled by another worker; nothing was written")
     ended = await ports.store.batches.list(run.run_no, states=[BatchState.ENDED])
@@ -56,7 +56,7 @@ async def settle(ports: Ports, run: Run, batch: Batch) -> Batch:
         JudgeOrder(
             batch=batch,
             extras=extras,
-            members=members,
+            asked=asked,
             files=files,
             key_name=run.key_name or "row",
             key_kind=run.key_kind or KeyKind.ROW,
@@ -65,17 +65,7 @@ async def settle(ports: Ports, run: Run, batch: Batch) -> Batch:
         )
     )
     await _tell(ports, batch, verdicts)
-    decided = [_decide(ports, run, batch.model, problem) for problem in verdicts.problems]
-    amendments = [
-        Amendment(problem=problem, again=decision.again)
-        for problem, decision in zip(verdicts.problems, decided, strict=True)
-        if decision.again not in (None, Again.UNCHANGED)
-    ]
-    lines = await amended_lines(ports, batch, amendments)
-    setbacks = [
-        msgspec.structs.replace(_setback(ports, run, problem, decision), line=lines.get(problem.member.seq))
-        for problem, decision in zip(verdicts.problems, decided, strict=True)
-    ]
+    setbacks = await _setbacks(ports, run, batch, verdicts.problems)
     booked = [(extra, verdicts.sums[extra.batch_no]) for extra in extras]
     settled = await ports.store.requests.record_outcomes(
         ports.lease,
@@ -92,6 +82,28 @@ async def settle(ports: Ports, run: Run, batch: Batch) -> Batch:
     return settled
 
 
+async def _setbacks(ports: Ports, run: Run, batch: Batch, problems: Sequence[Problem]) -> list[Setback]:
+    """What becomes of each request without an accepted output; the lines of those that are asked
+    differently next time are written."""
+    if not problems:
+        return []
+    found = await ports.store.requests.members(batch, [problem.seq for problem in problems])
+    members = {member.seq: member for member in found}
+    decided = [
+        (problem, _decide(ports, run, batch.model, problem, members[problem.seq])) for problem in problems
+    ]
+    amendments = [
+        Amendment(problem=problem, member=members[problem.seq], again=decision.again)
+        for problem, decision in decided
+        if decision.again not in (None, Again.UNCHANGED)
+    ]
+    lines = await amended_lines(ports, batch, amendments)
+    return [
+        msgspec.structs.replace(_setback(ports, run, problem, decision), line=lines.get(problem.seq))
+        for problem, decision in decided
+    ]
+
+
 async def _result_files(ports: Ports, batch: Batch, extras: Sequence[Batch]) -> list[ResultFile]:
     """The batch's own files, then those of its extras that may hold answers."""
     numbers = {path: number for number, path in (await ports.store.requests.file_paths(batch.run_no)).items()}
@@ -104,14 +116,13 @@ async def _result_files(ports: Ports, batch: Batch, extras: Sequence[Batch]) -> 
     ]
 
 
-def _decide(ports: Ports, run: Run, model: str, problem: Problem) -> RetryDecision:
+def _decide(ports: Ports, run: Run, model: str, problem: Problem, member: Member) -> RetryDecision:
     """What becomes of a request without an accepted output."""
     policy = RetryPolicy(
         max_attempts=run.spec.max_attempts,
         fallback=ports.task.task.fallback_model is not None,
         retry_refusals=ports.task.task.on_refusal == "retry",
     )
-    member = problem.member
     if problem.rejection is not None:
         can_grow = problem.rejection is Rejection.TRUNCATED and cap_can_grow(ports, problem, model)
         return after_rejection(problem.rejection, policy, attempts=member.attempts + 1, cap_can_grow=can_grow)
@@ -135,7 +146,7 @@ def _setback(ports: Ports, run: Run, problem: Problem, decision: RetryDecision) 
         event = RequestEvent.RETURNED
     given_up = event is RequestEvent.GIVEN_UP
     return Setback(
-        seq=problem.member.seq,
+        seq=problem.seq,
         event=event,
         reason=decision.reason,
         message=problem.message,

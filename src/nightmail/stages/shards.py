@@ -26,7 +26,7 @@ from nightmail.stages.parts import part_name, part_schema, writing
 from nightmail.stages.records import Records
 from nightmail.stages.unchanged import leave_out
 from nightmail.stages.validate import Judge, ResultFile, Verdicts
-from nightmail.stores.base import FailedRow, Key, Member, StoredShard
+from nightmail.stores.base import Asked, FailedRow, Key, StoredShard
 from nightmail.tasks.prepared import PreparedTask
 
 
@@ -73,7 +73,7 @@ class JudgeOrder(msgspec.Struct, frozen=True, kw_only=True, tag="judge"):
 
     batch: Batch
     extras: list[Batch]
-    members: list[Member]
+    asked: Asked
     files: list[ResultFile]
     key_name: str
     key_kind: KeyKind
@@ -114,7 +114,7 @@ def judge_batch(tools: Tools, order: JudgeOrder) -> Verdicts:
             run_id=tools.run_id,
             batch=order.batch,
             extras=order.extras,
-            members=order.members,
+            asked=order.asked,
             price=order.price,
             records=records,
             part=part,

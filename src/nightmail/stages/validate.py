@@ -10,11 +10,13 @@ wasted otherwise. Its errors say nothing, since it was asked to end.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import PurePath
 
 import msgspec
 
+from nightmail.core.answer_index import AnswerIndex
 from nightmail.core.batch import Batch, Phase
 from nightmail.core.ids import RunId, seq_of
 from nightmail.core.pricing import Price
@@ -27,7 +29,7 @@ from nightmail.stages.bill import Bill
 from nightmail.stages.build import described
 from nightmail.stages.parts import PartWriter
 from nightmail.stages.records import Records
-from nightmail.stores.base import Address, BatchSums, Member, Successes
+from nightmail.stores.base import Address, Asked, BatchSums
 from nightmail.tasks.prepared import PreparedTask
 
 RESULT_KINDS = ("output", "errors")
@@ -37,7 +39,7 @@ MAX_MESSAGE = 2_000
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """A request of the batch that has no accepted output, and why."""
 
-    member: Member
+    seq: int
     outcome: Outcome
     message: str
     rejection: Rejection | None = None
@@ -55,7 +57,7 @@ class Verdicts(msgspec.Struct, kw_only=True):
     """What the files of one batch and its extras hold. `successes` and `problems` together name each
     member once, `sums` has what each of these batches used and cost, by its number."""
 
-    successes: Successes
+    successes: AnswerIndex = AnswerIndex()
     problems: list[Problem] = []
     unknown: list[str] = []  # names that this batch never sent
     duplicates: int = 0
@@ -85,7 +87,7 @@ class Judge:
         run_id: RunId,
         batch: Batch,
         extras: Sequence[Batch],
-        members: Sequence[Member],
+        asked: Asked,
         price: Price | None,
         records: Records | None,
         part: PartWriter,
@@ -95,12 +97,13 @@ class Judge:
         self._spool = spool
         self._run_id = run_id
         self._batch = batch
-        self._members = {member.seq: member for member in members}
+        self._asked = asked
+        # The places of the requests that have no accepted answer yet, by number.
+        self._open = dict(zip(asked.seqs, range(len(asked.seqs)), strict=True))
         self._records = records
         self._checks = task.checks
         self._calls_on_output = task.calls_on_output
-        self._succeeded: set[int] = set()
-        self._accepted = Accepted(part, task.rows, model=batch.model)
+        self._accepted = Accepted(part, task.rows, asked=asked, model=batch.model)
         self._problems: dict[int, Problem] = {}
         bills = {each.batch_no: Bill(each, price) for each in (batch, *extras)}
         self._bill = bills[batch.batch_no]
@@ -108,7 +111,7 @@ class Judge:
         self._billed: dict[int, set[int]] = {number: set() for number in bills}
         self._bills = bills
         self._extras = extras
-        self._verdicts = Verdicts(successes=self._accepted.successes)
+        self._verdicts = Verdicts()
 
     def judge(self, files: Sequence[ResultFile]) -> Verdicts:
         """Read every line of `files`, those of extras last, then find out what is in none of them."""
@@ -120,16 +123,15 @@ class Judge:
                 read(line, file.file_no, offset)
             self._accepted.write(self._bill, file.file_no)
         absent = _absent_outcome(self._batch.phase)
-        for seq, member in self._members.items():
-            if seq in self._succeeded:
-                continue
+        for seq in self._open:
             found.problems.append(
                 self._problems.get(seq)
-                or Problem(member=member, outcome=absent, message=_absent_message(absent, self._batch))
+                or Problem(seq=seq, outcome=absent, message=_absent_message(absent, self._batch))
             )
+        found.successes = self._accepted.index()
         silent = sum(problem.answer is None for problem in found.problems)
         own = self._bills[self._batch.batch_no]
-        found.sums[self._batch.batch_no] = own.sums(succeeded=len(found.successes.seqs), silent=silent)
+        found.sums[self._batch.batch_no] = own.sums(succeeded=len(found.successes), silent=silent)
         for extra in self._extras:
             bill = self._bills[extra.batch_no]
             found.sums[extra.batch_no] = bill.sums(succeeded=0, silent=extra.requests - bill.answers)
@@ -158,12 +160,12 @@ class Judge:
         seq = read[0]
         if self._is_billed(seq):
             return
-        member, before = self._members.get(seq), self._problems.get(seq)
-        if member is None or seq in self._succeeded or (before and before.rejection is not None):
+        place, before = self._open.get(seq), self._problems.get(seq)
+        if place is None or (before and before.rejection is not None):
             self._bill.waste(self._bill.add(response.usage))
             return
         self._problems.pop(seq, None)
-        self._response(member, response, file_no, offset, len(line))
+        self._response(place, response, file_no, offset, len(line))
 
     def _is_billed(self, seq: int) -> bool:
         """Has an answer to this request been billed in the batch that is being read? From now on it has."""
@@ -179,23 +181,20 @@ class Judge:
         if read is None:
             return
         seq, result = read
-        member = self._members.get(seq)
+        place = self._open.get(seq)
         response = result.response
-        if member is None:
-            if self._batch.extra_of is None:
-                self._verdicts.unknown.append(str(result.custom_id)[:100])
-            elif response is not None and not self._is_billed(seq):
-                # Answered elsewhere when this batch came to light.
-                self._bill.waste(self._bill.add(response.usage))
+        if place is None:
+            self._not_open(seq, result)
             return
-        before = self._problems.get(member.seq)
-        # The first answer counts, and any answer before none.
-        if member.seq in self._succeeded or (before and (response is None or before.rejection is not None)):
+        if self._problems and (before := self._problems.get(seq)) is not None:
+            # The first answer counts, and any answer before none.
             self._verdicts.duplicates += 1
-            return
+            if response is None or before.rejection is not None:
+                return
+            del self._problems[seq]
         if response is None:
-            self._problems[member.seq] = Problem(
-                member=member,
+            self._problems[seq] = Problem(
+                seq=seq,
                 outcome=result.outcome,
                 message=_provider_message(result),
                 status=result.status,
@@ -203,24 +202,34 @@ class Judge:
                 answer=Address(file_no, offset, len(line)),
             )
             return
-        if before is not None:
-            del self._problems[member.seq]
-            self._verdicts.duplicates += 1
-        self._response(member, response, file_no, offset, len(line))
+        self._response(place, response, file_no, offset, len(line))
 
-    def _response(self, member: Member, response: Response, file_no: int, offset: int, length: int) -> None:
+    def _not_open(self, seq: int, result: Result) -> None:
+        """A line about a request that has its accepted answer, or is not of this batch."""
+        seqs = self._asked.seqs
+        at = bisect_left(seqs, seq)
+        if at < len(seqs) and seqs[at] == seq:
+            self._verdicts.duplicates += 1
+        elif self._batch.extra_of is None:
+            self._verdicts.unknown.append(str(result.custom_id)[:100])
+        elif result.response is not None and not self._is_billed(seq):
+            # Answered elsewhere when this batch came to light.
+            self._bill.waste(self._bill.add(result.response.usage))
+
+    def _response(self, place: int, response: Response, file_no: int, offset: int, length: int) -> None:
         judged = self._task.judge(response)
         rejection, output = judged.rejection, judged.output
         message, complaint = judged.message, judged.complaint
+        seq = self._asked.seqs[place]
         if rejection is None and self._checks and self._records is not None:
-            message = complaint = self._task.check(output, self._records.read(member.seq))
+            message = complaint = self._task.check(output, self._records.read(seq))
             rejection = Rejection.CHECK if message is not None else None
         if rejection is not None:
             usage = response.usage
-            cost = self._bill.add(usage, member.tokens, tier=response.tier)
+            cost = self._bill.add(usage, self._asked.tokens[place], tier=response.tier)
             self._bill.waste(cost)
-            self._problems[member.seq] = Problem(
-                member=member,
+            self._problems[seq] = Problem(
+                seq=seq,
                 outcome=Outcome.SUCCEEDED,
                 rejection=rejection,
                 finish=response.finish,
@@ -232,13 +241,14 @@ class Judge:
                 cost_pusd=cost,
             )
             return
-        self._succeeded.add(member.seq)
+        del self._open[seq]
         if self._calls_on_output and self._records is not None:
             try:
-                self._task.task.on_output(self._records.read(member.seq), output)
+                self._task.task.on_output(self._records.read(seq), output)
             except Exception as error:  # the user's code; the output is good all the same
-                self._verdicts.callback_errors.append(f"record {member.key!r}: {described(error)}"[:500])
-        if self._accepted.add(member, response, output, offset, length):
+                key = self._asked.keys[place]
+                self._verdicts.callback_errors.append(f"record {key!r}: {described(error)}"[:500])
+        if self._accepted.add(place, response, output, offset, length):
             self._accepted.write(self._bill, file_no)
 
 

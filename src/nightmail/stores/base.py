@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from nightmail.core.answer_index import AnswerIndex
 from nightmail.core.batch import Batch, BatchState
 from nightmail.core.failure import Reason
 from nightmail.core.ids import BatchId, RunId
@@ -29,8 +30,10 @@ from nightmail.stores.base_tenants import Tenants
 from nightmail.stores.nouns import (
     Address,
     Admission,
+    Asked,
     Attempt,
     BatchSums,
+    Before,
     Event,
     FailedRow,
     Failure,
@@ -47,7 +50,6 @@ from nightmail.stores.nouns import (
     Shard,
     Spending,
     StoredShard,
-    Successes,
     Tally,
     Tenure,
 )
@@ -55,9 +57,11 @@ from nightmail.stores.nouns import (
 __all__ = [
     "Address",
     "Admission",
+    "Asked",
     "Attempt",
     "BatchSums",
     "Batches",
+    "Before",
     "Cost",
     "Cut",
     "Event",
@@ -87,7 +91,6 @@ __all__ = [
     "Spending",
     "Store",
     "StoredShard",
-    "Successes",
     "Taken",
     "Tally",
     "Tenants",
@@ -201,8 +204,12 @@ class Requests(Protocol):
         """When the first waiting request will be ready."""
         ...
 
-    async def members(self, batch: Batch) -> list[Member]:
-        """The requests of a batch, by ascending number."""
+    async def members(self, batch: Batch, seqs: Sequence[int] | None = None) -> list[Member]:
+        """Those of a batch that wait for an outcome, or of these numbers, by ascending number."""
+        ...
+
+    async def asked(self, batch: Batch) -> Asked:
+        """The same, as much of them as judging needs."""
         ...
 
     async def ranges(self, batch: Batch) -> list[Address]:
@@ -214,7 +221,7 @@ class Requests(Protocol):
         lease: Lease,
         batch: Batch,
         *,
-        successes: Successes,
+        successes: AnswerIndex,
         setbacks: Sequence[Setback],
         sums: BatchSums,
         event: BatchEvent,
@@ -222,9 +229,10 @@ class Requests(Protocol):
         extras: Sequence[tuple[Batch, BatchSums]] = (),
         replanned: Sequence[NewBatch] = (),
     ) -> Batch:
-        """Each request of the batch gets its one outcome and the batch moves by `event`, all at once;
-        its `extras`, which were judged with it, are settled with it, and the batches in which its requests
-        go again are written down."""
+        """Each request of the batch gets its one outcome and the batch moves by `event`, all at once: those
+        without a setback have succeeded, and `successes` tells where their answers are. `IllegalMove` if
+        these are not as many. The batch's `extras`, which were judged with it, are settled with it, and the
+        batches in which its requests go again are written down."""
         ...
 
     async def record_revalidated(self, lease: Lease, accepted: Sequence[Failure], *, now: datetime) -> None:

@@ -1,15 +1,22 @@
-"""What goes into batches: the requests that are ready for one, and where the lines of a batch's are."""
+"""What goes into batches and comes out of them: the requests that are ready for one, those that are in one
+and where their lines are, and where the answers are."""
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Sequence
 from datetime import datetime
 
+import msgspec
+
+from nightmail.core.answer_index import AnswerIndex
 from nightmail.core.batch import Batch
 from nightmail.core.planning import Item
-from nightmail.core.request import Endpoint
+from nightmail.core.request import Endpoint, RequestState
 from nightmail.core.retry import LONGEST_DELAY
-from nightmail.stores.base import Address, Group, Ready
+from nightmail.stores.base import Address, Asked, Before, Group, Member, Ready
 from nightmail.stores.database import Transaction, at
+from nightmail.stores.rows import address_of, span_of
 
 
 def read_ready(tx: Transaction, run_no: int, now: datetime, limit: int) -> list[Ready]:
@@ -37,15 +44,41 @@ def read_ready(tx: Transaction, run_no: int, now: datetime, limit: int) -> list[
     return ready
 
 
+def read_members(tx: Transaction, batch: Batch, seqs: Sequence[int] | None) -> list[Member]:
+    """All that wait for an outcome, or those of them with these numbers."""
+    if seqs is None:
+        return tx.rows("list_members", Member, **span_of(batch))
+    wanted = msgspec.json.encode(seqs).decode()
+    return tx.rows("list_some_members", Member, run_no=batch.run_no, batch_no=batch.batch_no, seqs=wanted)
+
+
+def read_asked(tx: Transaction, batch: Batch) -> Asked:
+    """The same in columns; two looks at the rows cost less than reading all of each."""
+    rows = tx.tuples("list_asked", **span_of(batch))
+    seqs, keys, tokens = map(list, zip(*rows, strict=True)) if rows else ([], [], [])
+    before = {seq: Before(*rest) for seq, *rest in tx.tuples("list_asked_before", **span_of(batch))}
+    return Asked(seqs=seqs, keys=keys, tokens=tokens, before=before)
+
+
+def answer_of(tx: Transaction, row: sqlite3.Row) -> Address | None:
+    """Where the newest answer of a request is. One that was judged anew is where it was when it failed."""
+    if row["state"] == RequestState.SUCCEEDED and (
+        answers := tx.row("read_answers", batch_no=row["batch_no"])
+    ):
+        found = msgspec.msgpack.decode(answers["packed"], type=AnswerIndex).find(row["seq"])
+        if found is not None:
+            return Address(*found)
+    return address_of(row["answer_file_no"], row["answer_offset"], row["answer_length"])
+
+
 def read_ranges(tx: Transaction, batch: Batch) -> list[Address]:
     """Where a batch's lines are, in the order of its requests: whole stretches of files where nothing else
     lies between, for lines of one file are in the order of their requests."""
-    span = {"run_no": batch.run_no, "first": batch.first_seq, "last": batch.last_seq}
     found: list[Address] = []
     beyond = 0
-    for row in tx.rows("list_ranges", **span, batch_no=batch.batch_no):
+    for row in tx.rows("list_ranges", **span_of(batch)):
         if row["beyond"] - row["first"] != row["bytes"] or row["first_seq"] < beyond:
-            return tx.rows("list_lines", Address, **span, batch_no=batch.batch_no)
+            return tx.rows("list_lines", Address, **span_of(batch))
         found.append(Address(row["file_no"], row["first"], row["bytes"]))
         beyond = row["last_seq"]
     return found

@@ -64,6 +64,12 @@ class Transaction:
         cursor.row_factory = None
         return list(starmap(make, cursor.execute(self._queries[name], parameters)))
 
+    def tuples(self, name: str, /, **parameters: Any) -> list[tuple[Any, ...]]:
+        """All rows as plain tuples."""
+        cursor = self._connection.cursor()
+        cursor.row_factory = None
+        return cursor.execute(self._queries[name], parameters).fetchall()
+
     def row(self, name: str, /, **parameters: Any) -> sqlite3.Row | None:
         found: sqlite3.Row | None = self._connection.execute(self._queries[name], parameters).fetchone()
         return found

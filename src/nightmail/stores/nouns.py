@@ -141,16 +141,23 @@ class Member(msgspec.Struct, frozen=True, gc=False, array_like=True):
     spent_pusd: int | None
 
 
-class Successes(msgspec.Struct, frozen=True, kw_only=True):
-    """Accepted answers: where their result lines are and what they cost; a column each, all of one length."""
+class Before(NamedTuple):
+    """What a request of a batch took before it: answered attempts, tokens, money in pico-USD."""
 
-    seqs: list[int] = []
-    file_nos: list[int] = []
-    offsets: list[int] = []
-    lengths: list[int] = []
-    input_tokens: list[int] = []
-    output_tokens: list[int] = []
-    costs_pusd: list[int | None] = []
+    attempts: int
+    input_tokens: int
+    output_tokens: int
+    pusd: int | None
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """The requests of a batch, as much of them as judging needs: columns of one length, by ascending
+    number, and what was `before` for those that were asked before."""
+
+    seqs: list[int]
+    keys: list[Key]
+    tokens: list[int]
+    before: dict[int, Before] = {}
 
 
 class NewLine(NamedTuple):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import accumulate, repeat
 
+from nightmail.core.answer_index import AnswerIndex
 from nightmail.core.batch import Batch
 from nightmail.core.failure import Reason
 from nightmail.core.ids import BatchId
@@ -15,6 +17,7 @@ from nightmail.core.request import Endpoint, RequestState
 from nightmail.errors import IllegalMove
 from nightmail.stores.base import (
     Address,
+    Asked,
     Attempt,
     BatchSums,
     FailedRow,
@@ -29,11 +32,10 @@ from nightmail.stores.base import (
     Setback,
     Shard,
     StoredShard,
-    Successes,
     Tally,
 )
 from nightmail.stores.batches import insert_batches
-from nightmail.stores.batching import read_ranges, read_ready
+from nightmail.stores.batching import answer_of, read_asked, read_members, read_ranges, read_ready
 from nightmail.stores.database import Database, Transaction, moment
 from nightmail.stores.outcomes import record_unsent, settle, settle_extras
 from nightmail.stores.rows import address_of, attempt_of, failure_of
@@ -126,17 +128,11 @@ class SqliteRequests:
         row = await self._database.read(lambda tx: tx.row("next_due", run_no=run_no))
         return moment(row["due_at"]) if row else None
 
-    async def members(self, batch: Batch) -> list[Member]:
-        return await self._database.read(
-            lambda tx: tx.rows(
-                "list_members",
-                Member,
-                run_no=batch.run_no,
-                first=batch.first_seq,
-                last=batch.last_seq,
-                batch_no=batch.batch_no,
-            )
-        )
+    async def members(self, batch: Batch, seqs: Sequence[int] | None = None) -> list[Member]:
+        return await self._database.read(lambda tx: read_members(tx, batch, seqs))
+
+    async def asked(self, batch: Batch) -> Asked:
+        return await self._database.read(lambda tx: read_asked(tx, batch))
 
     async def ranges(self, batch: Batch) -> list[Address]:
         return await self._database.read(lambda tx: read_ranges(tx, batch))
@@ -146,7 +142,7 @@ class SqliteRequests:
         lease: Lease,
         batch: Batch,
         *,
-        successes: Successes,
+        successes: AnswerIndex,
         setbacks: Sequence[Setback],
         sums: BatchSums,
         event: BatchEvent,
@@ -238,9 +234,14 @@ class SqliteRequests:
         return await self._database.read(work)
 
     async def read(self, run_no: int, key: Key) -> RequestRow | None:
-        row = await self._database.read(lambda tx: tx.row("read_request", run_no=run_no, key=key))
-        if row is None:
+        def work(tx: Transaction) -> tuple[sqlite3.Row, Address | None] | None:
+            row = tx.row("read_request", run_no=run_no, key=key)
+            return None if row is None else (row, answer_of(tx, row))
+
+        found = await self._database.read(work)
+        if found is None:
             return None
+        row, answer = found
         return RequestRow(
             row["seq"],
             row["key"],
@@ -250,7 +251,7 @@ class SqliteRequests:
             row["model"] or "",
             row["tokens"],
             address_of(row["file_no"], row["offset"], row["length"]),
-            address_of(row["answer_file_no"], row["answer_offset"], row["answer_length"]),
+            answer,
             Reason(row["reason"]) if row["reason"] else None,
             BatchId(row["batch_id"]) if row["batch_id"] else None,
         )

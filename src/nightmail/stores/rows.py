@@ -89,3 +89,9 @@ def attempt_of(row: sqlite3.Row) -> Attempt:
 
 def address_of(file_no: int | None, offset: int | None, length: int | None) -> Address | None:
     return None if file_no is None or offset is None or length is None else Address(file_no, offset, length)
+
+
+def span_of(batch: Batch) -> dict[str, int]:
+    """The parameters of queries about a batch's requests: its number makes them right, the range fast."""
+    first, last = batch.first_seq, batch.last_seq
+    return {"run_no": batch.run_no, "batch_no": batch.batch_no, "first": first, "last": last}

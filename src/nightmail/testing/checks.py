@@ -87,11 +87,11 @@ def _response(prepared: PreparedTask, model: str, text: str, answer: Any) -> Res
         vectors: list[Any] = _VECTOR if answer is None else answer
         if not isinstance(vectors[0], list):
             vectors = [vectors]
-        return Response(model=model, raw=msgspec.Raw(b"{}"), vectors=vectors)
+        return Response(model=model, whole=msgspec.Raw(b"{}"), vectors=vectors)
     if prepared.endpoint is Endpoint.MODERATIONS:
         result = answer or {"flagged": False, "categories": {}, "category_scores": {}}
-        return Response(model=model, raw=msgspec.Raw(msgspec.json.encode({"results": [result]})))
-    return Response(model=model, raw=msgspec.Raw(b"{}"), text=text)
+        return Response(model=model, whole=msgspec.Raw(msgspec.json.encode({"results": [result]})))
+    return Response(model=model, whole=msgspec.Raw(b"{}"), text=text)
 
 
 def _check_columns(prepared: PreparedTask, output: Any) -> None:

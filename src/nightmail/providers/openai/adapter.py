@@ -16,7 +16,6 @@ from urllib.parse import quote
 
 from nightmail.core.limits import Limits
 from nightmail.core.request import Endpoint
-from nightmail.core.result import Result
 from nightmail.errors import (
     AuthenticationFailed,
     BillingBlocked,
@@ -76,8 +75,7 @@ class OpenAIProvider:
     def result_line(self, custom_id: str, reply: CallReply) -> bytes:
         return lines.result_line(custom_id, reply)
 
-    def read_result(self, line: bytes, endpoint: Endpoint) -> Result:
-        return lines.read_result(line, endpoint)
+    read_result = staticmethod(lines.read_result)
 
     async def check(self) -> None:
         """Asks for the models, which needs a key nearly everywhere; a key that may not see them may still

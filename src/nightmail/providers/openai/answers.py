@@ -16,6 +16,7 @@ from nightmail.core.result import Finish, Response
 from nightmail.core.usage import NO_USAGE, Usage
 from nightmail.providers.openai.vectors import Extract, numbers_in
 
+Whole = msgspec.Raw | tuple[Callable[[bytes], msgspec.Raw], bytes]  # see `Response`
 _CUT_SHORT = ("length", "max_tokens", "max_output_tokens", "model_length")
 _TEXT_PARTS = ("text", "output_text", None)
 _FILTERED = ("content_filter", "safety")
@@ -120,10 +121,15 @@ def read_extract(body: msgspec.Raw, extract: Extract) -> Response:
     texts = [extract.lists[int(bytes(vector.embedding))] for vector in _in_order(answer.data)]
     return Response(
         model=answer.model or "",
-        raw=msgspec.Raw(extract.whole(bytes(body))),
+        whole=msgspec.Raw(extract.whole(bytes(body))),
         vectors=[numbers_in(text) for text in texts],
         usage=_counted(answer.usage),
     )
+
+
+def short_reader(endpoint: Endpoint) -> tuple[type[Any], Callable[..., Response | Unanswered]] | None:
+    """The type of a documented body, which has an `error`, and what reads one; None for other endpoints."""
+    return _SHORT.get(endpoint)
 
 
 def read_answer(body: msgspec.Raw, endpoint: Endpoint) -> Response | Unanswered:
@@ -138,7 +144,7 @@ def read_answer(body: msgspec.Raw, endpoint: Endpoint) -> Response | Unanswered:
         return _whatever_is_there(body)
 
 
-def _chat(answer: _Choices, body: msgspec.Raw) -> Response:
+def _chat(answer: _Choices, body: Whole) -> Response:
     choice = answer.choices[0] if answer.choices else None
     message = choice.message if choice else None
     text = refusal = None
@@ -150,7 +156,7 @@ def _chat(answer: _Choices, body: msgspec.Raw) -> Response:
             text = None if content == "" and message.tool_calls else content
     return Response(
         model=answer.model or "",
-        raw=body,
+        whole=body,
         text=text,
         refusal=refusal or None,
         finish=_finish(choice.finish_reason if choice else None),
@@ -159,18 +165,18 @@ def _chat(answer: _Choices, body: msgspec.Raw) -> Response:
     )
 
 
-def _completion(answer: _Choices, body: msgspec.Raw) -> Response:
+def _completion(answer: _Choices, body: Whole) -> Response:
     choice = answer.choices[0] if answer.choices else None
     return Response(
         model=answer.model or "",
-        raw=body,
+        whole=body,
         text=choice.text if choice else None,
         finish=_finish(choice.finish_reason if choice else None),
         usage=_counted(answer.usage),
     )
 
 
-def _responses(answer: _Output, body: msgspec.Raw) -> Response | Unanswered:
+def _responses(answer: _Output, body: Whole) -> Response | Unanswered:
     if answer.status == "failed":
         return Unanswered(msgspec.Raw(b'{"code":"server_error","message":"status failed, no reason given"}'))
     messages = [part for item in answer.output or () if item.type == "message" for part in item.content or ()]
@@ -181,7 +187,7 @@ def _responses(answer: _Output, body: msgspec.Raw) -> Response | Unanswered:
         finish = Finish.FILTERED if reason in _FILTERED else Finish.TRUNCATED
     return Response(
         model=answer.model or "",
-        raw=body,
+        whole=body,
         text=text,
         refusal=refusal,
         finish=finish,
@@ -190,11 +196,11 @@ def _responses(answer: _Output, body: msgspec.Raw) -> Response | Unanswered:
     )
 
 
-def _embeddings(answer: _Vectors, body: msgspec.Raw) -> Response:
+def _embeddings(answer: _Vectors, body: Whole) -> Response:
     data = _in_order(answer.data) if answer.data else None
     return Response(
         model=answer.model or "",
-        raw=body,
+        whole=body,
         vectors=[numbers_in(vector.embedding) for vector in data] if data else None,
         usage=_counted(answer.usage),
     )
@@ -207,15 +213,15 @@ def _in_order(data: list[_Vector]) -> list[_Vector]:
     return sorted(data, key=lambda vector: vector.index or 0)
 
 
-def _moderation(answer: _Envelope, body: msgspec.Raw) -> Response:
-    return Response(model=answer.model or "", raw=body, usage=_counted(answer.usage))
+def _moderation(answer: _Envelope, body: Whole) -> Response:
+    return Response(model=answer.model or "", whole=body, usage=_counted(answer.usage))
 
 
 def _whatever_is_there(body: msgspec.Raw) -> Response | Unanswered:
     """An answer that was paid for in a shape nobody documented: keep it, and what can be read of it."""
     value = msgspec.json.decode(body)
     if not isinstance(value, dict):
-        return Response(model="", raw=body)
+        return Response(model="", whole=body)
     error = value.get("error")
     raw = msgspec.Raw(msgspec.json.encode(error))
     if is_told(raw):
@@ -227,7 +233,7 @@ def _whatever_is_there(body: msgspec.Raw) -> Response | Unanswered:
     model = value.get("model")
     text, finish = _first_text(value)
     return Response(
-        model=model if isinstance(model, str) else "", raw=body, text=text, finish=finish, usage=usage
+        model=model if isinstance(model, str) else "", whole=body, text=text, finish=finish, usage=usage
     )
 
 
@@ -285,4 +291,9 @@ _READERS: dict[Endpoint, tuple[Callable[[msgspec.Raw], Any], Callable[..., Respo
     Endpoint.RESPONSES: (msgspec.json.Decoder(_Output).decode, _responses),
     Endpoint.EMBEDDINGS: (_decode_vectors, _embeddings),
     Endpoint.MODERATIONS: (msgspec.json.Decoder(_Envelope).decode, _moderation),
+}
+_SHORT: dict[Endpoint, tuple[type[Any], Callable[..., Response | Unanswered]]] = {
+    Endpoint.CHAT: (_Choices, _chat),
+    Endpoint.COMPLETIONS: (_Choices, _completion),
+    Endpoint.RESPONSES: (_Output, _responses),
 }

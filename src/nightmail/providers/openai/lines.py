@@ -8,15 +8,16 @@ status 0, an error inside a body that came with status 200, integer codes.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from nightmail.core.pricing import FLEX_TIER
 from nightmail.core.request import Endpoint
-from nightmail.core.result import Outcome, Result
+from nightmail.core.result import Outcome, Response, Result
 from nightmail.providers.base import CallReply
-from nightmail.providers.openai.answers import Unanswered, is_told, read_answer, read_extract
+from nightmail.providers.openai.answers import Unanswered, is_told, read_answer, read_extract, short_reader
 from nightmail.providers.openai.complaints import Complaint, complaint_in, name
 from nightmail.providers.openai.vectors import extract
 
@@ -63,6 +64,23 @@ class _Request(msgspec.Struct):
     body: msgspec.Raw
 
 
+def _documented(endpoint: Endpoint) -> tuple[Decode, ReadBody] | None:
+    """What decodes a whole line with an answer, and what reads its body."""
+    if (short := short_reader(endpoint)) is None:
+        return None
+    body, read = short
+    reply = msgspec.defstruct("_Answered", [("status_code", int), ("body", body)], gc=False)
+    row = msgspec.defstruct(
+        "_Answer", [("custom_id", str), ("response", reply), ("error", None, None)], gc=False
+    )
+    return msgspec.json.Decoder(row).decode, read
+
+
+Decode = Callable[[bytes], Any]
+ReadBody = Callable[..., Response | Unanswered]
+_SHORT = {endpoint: short for endpoint in Endpoint if (short := _documented(endpoint)) is not None}
+# Looking an endpoint up takes as long as a third of what there is to read.
+_CHAT, _SHORT_CHAT = Endpoint.CHAT, _SHORT[Endpoint.CHAT]
 _decode_row = msgspec.json.Decoder(_Row).decode
 _decode_request = msgspec.json.Decoder(_Request).decode
 
@@ -106,7 +124,14 @@ def result_line(custom_id: str, reply: CallReply) -> bytes:
 
 def read_result(line: bytes, endpoint: Endpoint) -> Result:
     """What one line of an output or error file says. Raises `ValueError` if it is no result line."""
-    if endpoint is Endpoint.EMBEDDINGS and (found := _embedded(line)) is not None:
+    if endpoint is _CHAT:
+        found = _as_documented(line, *_SHORT_CHAT)
+    elif endpoint is Endpoint.EMBEDDINGS:
+        found = _embedded(line)
+    else:
+        short = _SHORT.get(endpoint)
+        found = None if short is None else _as_documented(line, *short)
+    if found is not None:
         return found
     try:
         return _read(line, endpoint)
@@ -115,6 +140,28 @@ def read_result(line: bytes, endpoint: Endpoint) -> Result:
             return _read(_mended(line), endpoint)
         except _NOT_JSON:
             raise ValueError(f"not a result line: {error}") from error
+
+
+def _as_documented(line: bytes, decode: Decode, read: ReadBody) -> Result | None:
+    """An answer in a line that is as documented, read in one go; None for any other line."""
+    try:
+        row = decode(line)
+    except _NOT_JSON:
+        return None
+    reply = row.response
+    body = reply.body
+    if reply.status_code != 200 or body.error is not None or not row.custom_id:
+        return None
+    answer = read(body, (_body_in, line))
+    if isinstance(answer, Unanswered):
+        return None
+    return Result(custom_id=row.custom_id, outcome=_SUCCEEDED, response=answer)
+
+
+def _body_in(line: bytes) -> msgspec.Raw:
+    reply = _decode_row(line).response
+    assert reply is not None, "it was read before"
+    return reply.body
 
 
 def _embedded(line: bytes) -> Result | None:

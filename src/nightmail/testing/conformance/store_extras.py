@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from nightmail.core.answer_index import AnswerIndex, index_of
 from nightmail.core.batch import Batch, BatchState
 from nightmail.core.failure import Reason
 from nightmail.core.ids import RunId
@@ -12,7 +13,7 @@ from nightmail.core.lifecycle import BatchEvent, RequestEvent
 from nightmail.core.request import Endpoint, Mode, RequestState
 from nightmail.core.run import RunSpec
 from nightmail.errors import IllegalMove
-from nightmail.stores.base import BatchSums, Lease, NewBatch, ReadyRows, Setback, Shard, Store, Successes
+from nightmail.stores.base import BatchSums, Lease, NewBatch, ReadyRows, Setback, Shard, Store
 
 RUN = RunId("doubled-7f3a")
 HOLDER = "d"
@@ -100,11 +101,8 @@ async def _in_progress(store: Store, lease: Lease, now: datetime) -> Batch:
     )
 
 
-def _answer(seq: int, file_no: int) -> Successes:
-    return Successes(
-        seqs=[seq], file_nos=[file_no], offsets=[0], lengths=[1], input_tokens=[10], output_tokens=[0],
-        costs_pusd=[7],
-    )  # fmt: skip
+def _answer(seq: int, file_no: int) -> AnswerIndex:
+    return index_of([seq], [file_no], offsets=[0], lengths=[1])
 
 
 def _back(seq: int, event: RequestEvent, due_at: datetime | None = None) -> Setback:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from nightmail.core.answer_index import AnswerIndex, index_of
 from nightmail.core.batch import Batch, BatchState, Phase
 from nightmail.core.failure import Reason
 from nightmail.core.ids import RunId
@@ -28,7 +29,6 @@ from nightmail.stores.base import (
     Setback,
     Shard,
     Store,
-    Successes,
 )
 from nightmail.testing.conformance.store_extras import extras_are_settled_with_the_batch_that_they_double
 from nightmail.testing.conformance.store_intakes import intakes_take_in_once_and_cut_in_order
@@ -89,18 +89,10 @@ def a_shard(first_seq: int, count: int, *, failed: int = 0, number: int = 0) -> 
     )
 
 
-def answered(*seqs: int, file_no: int) -> Successes:
+def answered(*seqs: int, file_no: int) -> AnswerIndex:
     """Accepted answers to some requests, in the order given."""
     many = len(seqs)
-    return Successes(
-        seqs=list(seqs),
-        file_nos=[file_no] * many,
-        offsets=list(seqs),
-        lengths=[10] * many,
-        input_tokens=[11] * many,
-        output_tokens=[5] * many,
-        costs_pusd=[77] * many,
-    )
+    return index_of(seqs, [file_no] * many, offsets=seqs, lengths=[10] * many)
 
 
 def lines_in(ranges: list[Address]) -> list[Address]:
@@ -378,7 +370,13 @@ async def _a_finished_run_opens_again(store: Store) -> None:
         for seq, reason in ((1, Reason.INVALID), (2, Reason.CHECK))
     ]
     await store.requests.record_outcomes(
-        lease, batch, successes=Successes(), setbacks=failed, sums=nothing, event=BatchEvent.SETTLED, now=NOW
+        lease,
+        batch,
+        successes=AnswerIndex(),
+        setbacks=failed,
+        sums=nothing,
+        event=BatchEvent.SETTLED,
+        now=NOW,
     )
     await store.runs.record_event(run.run_no, RunEvent.SEALED, now=NOW, lease=lease)
     await store.runs.record_delivered(lease, now=NOW)

@@ -88,6 +88,24 @@ FROM requests
 WHERE run_no = :run_no AND seq BETWEEN :first AND :last AND batch_no = :batch_no AND state = 'in_batch'
 ORDER BY seq;
 
+-- name: list_some_members
+SELECT q.seq, q.key, q.attempts, q.expiries, q.tokens, q.file_no, q.offset, q.length, q.spent_input, q.spent_output,
+       q.spent_pusd
+FROM json_each(:seqs) wanted
+JOIN requests q ON q.run_no = :run_no AND q.seq = wanted.value
+WHERE q.batch_no = :batch_no AND q.state = 'in_batch'
+ORDER BY q.seq;
+
+-- name: list_asked
+SELECT seq, key, tokens FROM requests
+WHERE run_no = :run_no AND seq BETWEEN :first AND :last AND batch_no = :batch_no AND state = 'in_batch'
+ORDER BY seq;
+
+-- name: list_asked_before
+SELECT seq, attempts, spent_input, spent_output, spent_pusd FROM requests
+WHERE run_no = :run_no AND seq BETWEEN :first AND :last AND batch_no = :batch_no AND state = 'in_batch'
+  AND (attempts > 0 OR spent_input > 0 OR spent_output > 0 OR spent_pusd IS NOT 0);
+
 -- name: count_members
 SELECT count(*) AS n FROM requests
 WHERE run_no = :run_no AND seq BETWEEN :first AND :last AND batch_no = :batch_no AND state = 'in_batch';
@@ -105,12 +123,16 @@ SELECT file_no, offset, length FROM requests
 WHERE run_no = :run_no AND seq BETWEEN :first AND :last AND batch_no = :batch_no AND state = 'in_batch'
 ORDER BY seq;
 
--- name: succeed_one
--- Bulk: seq, answer file, offset, length, input, output, cost, run_no, batch_no.
-UPDATE requests
-SET state = 'succeeded', attempts = attempts + 1, answer_file_no = ?2, answer_offset = ?3, answer_length = ?4,
-    spent_input = spent_input + ?5, spent_output = spent_output + ?6, spent_pusd = spent_pusd + ?7
-WHERE run_no = ?8 AND seq = ?1 AND batch_no = ?9 AND state = 'in_batch';
+-- name: succeed_rest
+-- Of a batch, after those that were set back: where their answers are is in `answers`.
+UPDATE requests SET state = 'succeeded', attempts = attempts + 1
+WHERE run_no = :run_no AND seq BETWEEN :first AND :last AND batch_no = :batch_no AND state = 'in_batch';
+
+-- name: insert_answers
+INSERT INTO answers (batch_no, run_no, packed) VALUES (:batch_no, :run_no, :packed);
+
+-- name: read_answers
+SELECT packed FROM answers WHERE batch_no = :batch_no;
 
 -- name: set_back_one
 -- Bulk: state, reason, due_at, attempts, expiries, answer x3, input, output, cost, run_no, seq, batch_no.

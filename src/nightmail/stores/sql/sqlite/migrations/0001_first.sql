@@ -100,7 +100,14 @@ CREATE INDEX requests_again ON requests (run_no, due_at)
 
 CREATE INDEX requests_failed ON requests (run_no, seq) WHERE state = 'failed';
 
--- Attempts that did not succeed; the one that did is in the request's own row.
+-- Where the accepted answers of a settled batch are; see core/answer_index.py.
+CREATE TABLE answers (
+  batch_no  INTEGER PRIMARY KEY REFERENCES batches,
+  run_no    INTEGER NOT NULL REFERENCES runs,
+  packed    BLOB NOT NULL
+) STRICT;
+
+-- Attempts that did not succeed; where the answer of the one that did is, the table `answers` tells.
 CREATE TABLE attempts (
   run_no         INTEGER NOT NULL,
   seq            INTEGER NOT NULL,
