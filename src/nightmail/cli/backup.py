@@ -20,7 +20,7 @@ def backup(
     json: o.Json = False,
 ) -> int:
     """Copy the whole home as it is at one moment; workers may go on meanwhile."""
-    from nightmail.cli.figures import count, plural
+    from nightmail.core.wording import count, plural
 
     terminal = Terminal(json=json, home=home)
 

@@ -38,7 +38,7 @@ def doctor(
 ) -> int:
     """Look for anything that is not as it should be, and without --fix change nothing; exit code 1 if
     something is not, or is still not."""
-    from nightmail.cli.figures import plural
+    from nightmail.core.wording import plural
 
     terminal = Terminal(json=json, home=home)
     decided = _decision(resend, adopt)

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from nightmail.cli import figures
 from nightmail.cli import options as o
 from nightmail.cli.exits import Exit
 from nightmail.cli.terminal import Terminal
+from nightmail.core import wording as figures
 from nightmail.core.scope import Scope
 
 keys = typer.Typer(help="Keys of the service: who may ask it, and what for.", no_args_is_help=True)

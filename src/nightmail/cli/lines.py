@@ -6,9 +6,9 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from nightmail.cli import figures
 from nightmail.cli.stillness import Stillness
 from nightmail.cli.terminal import Terminal
+from nightmail.core import wording as figures
 from nightmail.core.progress import BatchView, RunStatus
 
 EVERY = 30.0

@@ -12,10 +12,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from nightmail.cli import figures
 from nightmail.cli.lines import word_of
 from nightmail.cli.stillness import Stillness
 from nightmail.cli.terminal import Terminal
+from nightmail.core import wording as figures
 from nightmail.core.progress import BatchView, RunStatus
 from nightmail.core.request import Mode
 

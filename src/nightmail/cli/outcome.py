@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import islice
 from pathlib import Path
 
-from nightmail.cli import figures
 from nightmail.cli.terminal import Terminal
+from nightmail.core import wording as figures
 from nightmail.core.failure import Reason
 from nightmail.core.progress import RunStatus
 from nightmail.core.request import Mode

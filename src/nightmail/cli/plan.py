@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from nightmail.cli import figures
 from nightmail.cli import options as o
 from nightmail.cli.exits import Exit
 from nightmail.cli.terminal import Terminal
+from nightmail.core import wording as figures
 from nightmail.core.request import Mode
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nightmail.cli import figures
 from nightmail.cli import options as o
 from nightmail.cli.exits import Exit
 from nightmail.cli.terminal import Terminal
+from nightmail.core import wording as figures
 from nightmail.core.request import Mode
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nightmail.cli import figures
 from nightmail.cli import options as o
 from nightmail.cli.exits import Exit
 from nightmail.cli.homes import existing
 from nightmail.cli.terminal import Terminal
+from nightmail.core import wording as figures
 
 if TYPE_CHECKING:
     from nightmail.client import Client

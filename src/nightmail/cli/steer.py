@@ -35,8 +35,8 @@ def retry(
 ) -> int:
     """Ask the failed records of a finished run again, and only those."""
     from nightmail.cli.attend import exit_of_run
-    from nightmail.cli.figures import plural
     from nightmail.core.progress import summary
+    from nightmail.core.wording import plural
 
     terminal = Terminal(json=json, home=home)
 

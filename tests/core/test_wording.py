@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightmail.cli import figures
+from nightmail.core import wording
 
 
 @pytest.mark.parametrize(
@@ -23,12 +23,12 @@ from nightmail.cli import figures
     ],
 )
 def test_tokens_are_written_with_three_digits(number: int, written: str) -> None:
-    assert figures.tokens(number) == written
+    assert wording.tokens(number) == written
 
 
 @given(st.integers(0, 10**15))
 def test_a_written_number_of_tokens_is_within_half_a_percent(number: int) -> None:
-    text, _, letter = figures.tokens(number).partition(" ")
+    text, _, letter = wording.tokens(number).partition(" ")
     scale = {"": 1, "k": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}[letter]
     assert abs(float(text) * scale - number) <= 0.0051 * number
     assert float(text) < 1000 or letter == "T"
@@ -48,19 +48,19 @@ def test_a_written_number_of_tokens_is_within_half_a_percent(number: int) -> Non
     ],
 )
 def test_money_keeps_two_digits_that_mean_something(pusd: int | None, written: str) -> None:
-    assert figures.money(pusd) == written
+    assert wording.money(pusd) == written
 
 
 @given(st.integers(1, 10**18))
 def test_money_that_was_spent_is_never_written_as_nothing(pusd: int) -> None:
-    assert any(digit in figures.money(pusd) for digit in "123456789")
+    assert any(digit in wording.money(pusd) for digit in "123456789")
 
 
 @pytest.mark.parametrize(
     ("seconds", "written"), [(31, "31 s"), (250, "4 min 10 s"), (7500, "2 h 05 min"), (90_000, "25 h 00 min")]
 )
 def test_a_duration_has_two_units_at_most(seconds: int, written: str) -> None:
-    assert figures.duration(timedelta(seconds=seconds)) == written
+    assert wording.duration(timedelta(seconds=seconds)) == written
 
 
 @pytest.mark.parametrize(
@@ -68,19 +68,19 @@ def test_a_duration_has_two_units_at_most(seconds: int, written: str) -> None:
     [(0.2, 0.5, "2 s"), (9, 23, "9-23 s"), (130, 300, "2-5 min"), (7800, 16_200, "2.2-4.5 h")],
 )
 def test_a_range_is_in_the_unit_of_its_end(low: float, high: float, written: str) -> None:
-    assert figures.span(timedelta(seconds=low), timedelta(seconds=high)) == written
+    assert wording.span(timedelta(seconds=low), timedelta(seconds=high)) == written
 
 
 def test_reasons_come_by_frequency_then_by_name() -> None:
-    assert figures.reasons({"check": 5, "refused": 9, "bad_row": 5}) == "refused 9, bad_row 5, check 5"
+    assert wording.reasons({"check": 5, "refused": 9, "bad_row": 5}) == "refused 9, bad_row 5, check 5"
 
 
 def test_one_is_not_many() -> None:
-    assert figures.plural(1, "batch") == "1 batch"
-    assert figures.plural(1200, "batch") == "1,200 batches"
-    assert figures.plural(0, "record") == "0 records"
+    assert wording.plural(1, "batch") == "1 batch"
+    assert wording.plural(1200, "batch") == "1,200 batches"
+    assert wording.plural(0, "record") == "0 records"
 
 
 def test_columns_stand_under_each_other_and_nothing_of_nothing_is_no_lines() -> None:
-    assert figures.columns([("RUN", "STATE"), ("a-1234", "open")]) == ["RUN     STATE", "a-1234  open"]
-    assert figures.columns([]) == []
+    assert wording.columns([("RUN", "STATE"), ("a-1234", "open")]) == ["RUN     STATE", "a-1234  open"]
+    assert wording.columns([]) == []

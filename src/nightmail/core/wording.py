@@ -7,9 +7,10 @@ from datetime import timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TypeVar
 
+from nightmail.core.pricing import PUSD_PER_USD
+
 R = TypeVar("R", bound=str)
 
-PUSD_PER_USD = 10**12
 _SCALES = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k"))
 
 
