@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
 from nightmail.core.scope import Scope
 
 KEY = re.compile(r"nm_([0-9a-f]{16})_([0-9a-f]{64})", re.ASCII)
+# How long a browser in which a key was shown once is not asked for it again.
+SESSION = timedelta(days=7)
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}", re.ASCII)
 # Compared with when there is no such key, so that its absence takes as long to find out.
 NOBODY = hashlib.sha256(b"").hexdigest()

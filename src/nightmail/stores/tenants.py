@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
 from nightmail.core.scope import Scope
 from nightmail.core.tenancy import ApiKey, Tenant
-from nightmail.stores.database import Database, at, moment
+from nightmail.stores.database import Database, Transaction, at, moment
 
 
 class SqliteTenants:
@@ -45,22 +46,37 @@ class SqliteTenants:
 
     async def list_keys(self) -> Sequence[ApiKey]:
         rows = await self._database.read(lambda tx: tx.rows("list_keys"))
-        return [
-            ApiKey(
-                key_id=row["key_id"],
-                tenant=row["tenant"],
-                scope=Scope(row["scope"]),
-                digest=row["digest"],
-                created_at=datetime.fromisoformat(row["created_at"]),
-                revoked_at=moment(row["revoked_at"]),
-            )
-            for row in rows
-        ]
+        return [_key_of(row) for row in rows]
 
     async def record_revoked(self, key_id: str, *, now: datetime) -> bool:
         return await self._database.write(lambda tx: tx.run("revoke_key", key_id=key_id, now=at(now))) == 1
+
+    async def record_session(self, digest: str, key_id: str, *, now: datetime, until: datetime) -> None:
+        def work(tx: Transaction) -> None:
+            tx.run("delete_ended_sessions", now=at(now))
+            tx.run("insert_session", digest=digest, key_id=key_id, now=at(now), expires_at=at(until))
+
+        await self._database.write(work)
+
+    async def read_session(self, digest: str, *, now: datetime) -> ApiKey | None:
+        row = await self._database.read(lambda tx: tx.row("read_session", digest=digest, now=at(now)))
+        return _key_of(row) if row else None
+
+    async def delete_session(self, digest: str) -> None:
+        await self._database.write(lambda tx: tx.run("delete_session", digest=digest))
 
     async def spent(self, tenant: str, *, since: datetime) -> int:
         row = await self._database.read(lambda tx: tx.row("tenant_spending", tenant=tenant, since=at(since)))
         assert row is not None
         return int(row["spent"] + row["reserved"])
+
+
+def _key_of(row: sqlite3.Row) -> ApiKey:
+    return ApiKey(
+        key_id=row["key_id"],
+        tenant=row["tenant"],
+        scope=Scope(row["scope"]),
+        digest=row["digest"],
+        created_at=datetime.fromisoformat(row["created_at"]),
+        revoked_at=moment(row["revoked_at"]),
+    )

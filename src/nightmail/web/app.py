@@ -1,4 +1,4 @@
-"""Assembles the service: the routes, the errors, the loops beside them."""
+"""Assembles the service: the API, the pages, the errors, the loops beside them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,17 @@ from nightmail.web.described import describing
 from nightmail.web.guard import Guard
 from nightmail.web.keys import Keyring, needs_admin
 from nightmail.web.loops import Loop, Loops
+from nightmail.web.pages import assets, overview, sign_in
+from nightmail.web.pages import run as run_page
+from nightmail.web.pages import runs as runs_page
+from nightmail.web.pages.frame import told
 from nightmail.web.settings import Settings
 
 API = "/api/v1"
 # Routes are tried in this order, and records are handed in more often than anything else is asked.
 ROUTERS = (intakes.router, runs.router, uploads.router, results.router, watch.router, money.router)
+# Of the dashboard; /runs/new is tried before /runs/{run_id}.
+PAGES = (assets.router, sign_in.router, overview.router, runs_page.router, run_page.router)
 DEFAULTS = Settings()
 
 
@@ -30,7 +36,8 @@ def app(
     beside = Loops(loops)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(begun: FastAPI) -> AsyncIterator[None]:
+        begun.state.form_secret = client.keys.secret()
         beside.start()
         try:
             yield
@@ -53,7 +60,7 @@ def app(
     made.state.settings = settings
     made.state.keyring = Keyring(client, settings, local=local)
     made.add_middleware(Guard, settings=settings)
-    problems.install(made)
+    problems.install(made, told)
     made.include_router(health.router)
     # A webhook is signed by who sends it; the figures are everybody's.
     made.include_router(receive.router)
@@ -64,5 +71,7 @@ def app(
     for router in ROUTERS:
         api.include_router(router)
     made.include_router(api)
+    for router in PAGES:
+        made.include_router(router)
     made.openapi = describing(made)  # type: ignore[method-assign]  # as FastAPI asks for it to be done
     return made

@@ -16,6 +16,8 @@ from nightmail.web.problems import Problem, answer
 from nightmail.web.settings import Settings
 
 SAFE = ("GET", "HEAD", "OPTIONS")
+# What a browser says of a request that a page of ours, or its user, has made.
+OWN = ("same-origin", "none")
 UPLOADS = "/api/v1/uploads"
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -67,9 +69,10 @@ class Guard:
             await answer(refused[0])(scope, receive, polite)
 
     def _refuse(self, scope: Scope, headers: Headers) -> None:
-        origin = headers.get("origin")
-        own = headers.get("host", "")
-        if scope["method"] not in SAFE and origin is not None and urlsplit(origin).netloc != own:
+        if scope["method"] in SAFE:
+            return
+        origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
+        if (origin is not None and urlsplit(origin).netloc != headers.get("host", "")) or site not in OWN:
             raise Problem(403, "origin", "requests of other sites' pages are not taken")
 
     def _measured(self, headers: Headers, most: int, receive: Receive, refused: list[Problem]) -> Receive:

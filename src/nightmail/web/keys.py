@@ -27,6 +27,8 @@ from nightmail.web.settings import Settings
 # A key that was revoked is good for so long after that.
 REFRESH = 2.0
 MOST_BUCKETS = 10_000
+# The problem that is put right by signing in.
+SIGNED_OUT = "signed-out"
 LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
 
 
@@ -66,9 +68,7 @@ class Keyring:
         """Who shows this key, from this address, to this name of ours. Raises `Problem` 401, 421 or 429."""
         now = asyncio.get_running_loop().time()
         await self._refresh(now)
-        if self._local and not any(each.revoked_at is None for each in self._keys.values()):
-            if urlsplit(f"//{name}").hostname not in LOCAL_NAMES:
-                raise Problem(421, "host", "without keys this answers to 127.0.0.1 and localhost only")
+        if self._is_open(name):
             return ANYBODY
         parts = parted(key) if key else None
         if parts and parts[0] not in self._keys and self._may_guess(address, now):
@@ -85,6 +85,27 @@ class Keyring:
             )
         self._limit(f"key {known.key_id}", self._settings.rate, now)
         return Asker(known.tenant, known.scope, known.key_id)
+
+    async def visitor(self, token: str | None, name: str) -> Asker:
+        """Who looks at a page: the owner of the key with which somebody signed in to get this token, which
+        is good for pages alone. Raises `Problem` 401, 421 or 429."""
+        now = asyncio.get_running_loop().time()
+        await self._refresh(now)
+        if self._is_open(name):
+            return ANYBODY
+        known = await self._client.keys.signed_in(token) if token else None
+        if known is None:
+            raise Problem(401, SIGNED_OUT, "sign in with a key first")
+        self._limit(f"key {known.key_id}", self._settings.rate, now)
+        return Asker(known.tenant, known.scope, known.key_id)
+
+    def _is_open(self, name: str) -> bool:
+        """Is no key asked for? Raises `Problem` 421 if it is not to one of this machine's names then."""
+        if not self._local or any(each.revoked_at is None for each in self._keys.values()):
+            return False
+        if urlsplit(f"//{name}").hostname not in LOCAL_NAMES:
+            raise Problem(421, "host", "without keys this answers to 127.0.0.1 and localhost only")
+        return True
 
     async def _refresh(self, now: float) -> None:
         if now - self._read_at < REFRESH:
@@ -141,11 +162,16 @@ Reader = Annotated[Asker, Depends(_needing(Scope.READ))]
 Submitter = Annotated[Asker, Depends(_needing(Scope.SUBMIT))]
 
 
-async def _own_run(run_id: str, asker: Annotated[Asker, Depends(_asker)], client: Asked) -> str:
-    """Every route of one run depends on it: somebody else's is not there."""
+async def refuse_others(run_id: str, asker: Asker, client: Client) -> None:
+    """Raises `Problem` 404 for a run that is not there, and for somebody else's."""
     tenant = await client.tenant_of(run_id)
     if asker.only is not None and tenant != asker.only:
         raise not_found("such run")
+
+
+async def _own_run(run_id: str, asker: Annotated[Asker, Depends(_asker)], client: Asked) -> str:
+    """Every route of one run depends on it: somebody else's is not there."""
+    await refuse_others(run_id, asker, client)
     return run_id
 
 

@@ -8,6 +8,7 @@ the log.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -117,41 +118,41 @@ def problem_of(error: NightmailError) -> Problem:
             return _ours()
 
 
-def install(app: FastAPI) -> None:
-    """Every error of the application becomes a problem."""
+def install(app: FastAPI, told: Callable[[Request, Problem], Response]) -> None:
+    """Every error of the application becomes a problem, which is `told` in its asker's form."""
 
     @app.exception_handler(Problem)
     async def _(request: Request, error: Problem) -> Response:
-        return answer(error)
+        return told(request, error)
 
     @app.exception_handler(NightmailError)
     async def _(request: Request, error: NightmailError) -> Response:
         problem = problem_of(error)
         if problem.status >= 500:
             logger.error("%s %s: %s: %s", request.method, request.url.path, type(error).__name__, error)
-        return answer(problem)
+        return told(request, problem)
 
     @app.exception_handler(HTTPException)
     async def _(request: Request, error: HTTPException) -> Response:
         if error.detail == UNREADABLE:
-            return answer(Problem(422, "invalid", str(error.detail)))
+            return told(request, Problem(422, "invalid", str(error.detail)))
         name = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
         headers = dict(error.headers or {})
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             # The framework names the methods of one route; a path may have several.
             headers["Allow"] = ", ".join(_methods(request))
-        return answer(Problem(error.status_code, name, str(error.detail), headers=headers))
+        return told(request, Problem(error.status_code, name, str(error.detail), headers=headers))
 
     @app.exception_handler(RequestValidationError)
     async def _(request: Request, error: RequestValidationError) -> Response:
         # Without what was sent: it may be a prompt, or a key in the wrong place.
         errors = [{"at": ".".join(map(str, each["loc"])), "message": each["msg"]} for each in error.errors()]
         said = "; ".join(f"{each['at']}: {each['message']}" for each in errors[:3])
-        return answer(Problem(422, "invalid", said, errors=errors))
+        return told(request, Problem(422, "invalid", said, errors=errors))
 
     @app.exception_handler(Exception)
     async def _(request: Request, error: Exception) -> Response:
-        return answer(_ours())
+        return told(request, _ours())
 
 
 def _methods(request: Request) -> list[str]:

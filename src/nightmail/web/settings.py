@@ -25,6 +25,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     requests_per_second: float = 1000.0  # by one key
     burst: float = 2000.0
     wrong_keys_per_minute: float = 30.0  # from one address
+    hide_texts: bool = False  # do pages show neither prompts nor answers?
     fetch_from_private: bool = False  # may a URL lead into this machine's own networks?
 
     @property

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from nightmail.core.pricing import parse_usd
 from nightmail.core.scope import Scope
-from nightmail.core.tenancy import NAME, ApiKey, Tenant, digest, written
+from nightmail.core.tenancy import NAME, SESSION, ApiKey, Tenant, digest, written
 from nightmail.errors import ConfigError
 from nightmail.stages.ports import Clock
 from nightmail.stores.base import Store
@@ -50,7 +50,7 @@ class Keys:
             )
             await self._store.tenants.record(allowed, now=self._clock.now())
         key_id = self._clock.token()
-        secret = "".join(self._clock.token() for _ in range(4))
+        secret = self.secret()
         await self._store.tenants.record_key(
             ApiKey(
                 key_id=key_id,
@@ -65,6 +65,24 @@ class Keys:
     async def list(self) -> Sequence[ApiKey]:
         """All keys, revoked ones too, oldest first."""
         return await self._store.tenants.list_keys()
+
+    async def sign_in(self, key_id: str) -> str:
+        """What a browser that has shown this key is given in its place, good for `SESSION`. It is kept as a
+        digest only, and ends with the key."""
+        token, now = self.secret(), self._clock.now()
+        await self._store.tenants.record_session(digest(token), key_id, now=now, until=now + SESSION)
+        return token
+
+    async def signed_in(self, token: str) -> ApiKey | None:
+        """The key with which somebody has signed in; None if that is over."""
+        return await self._store.tenants.read_session(digest(token), now=self._clock.now())
+
+    async def sign_out(self, token: str) -> None:
+        await self._store.tenants.delete_session(digest(token))
+
+    def secret(self) -> str:
+        """256 random bits, as 64 hexadecimal digits."""
+        return "".join(self._clock.token() for _ in range(4))
 
     async def tenants(self) -> Sequence[Tenant]:
         return await self._store.tenants.list()

@@ -21,7 +21,9 @@ async def tenants_and_their_keys(store: Store, now: datetime) -> None:
     key = ApiKey(key_id="a" * 16, tenant="ours", scope=Scope.READ, digest="0" * 64, created_at=now)
     await store.tenants.record_key(key)
     assert list(await store.tenants.list_keys()) == [key]
+    await _sessions(store, key, now)
     assert await store.tenants.record_revoked(key.key_id, now=now)
+    assert await store.tenants.read_session("2" * 64, now=now) is None, "a session ends with its key"
     assert not await store.tenants.record_revoked(key.key_id, now=now), "once"
     assert [each.revoked_at for each in await store.tenants.list_keys()] == [now]
 
@@ -33,3 +35,15 @@ async def tenants_and_their_keys(store: Store, now: datetime) -> None:
     assert [run.run_id for run in page] == ["tenancy-2", "tenancy-0"]
     page = await store.runs.page(tenant=None, before=RunId("tenancy-2"), limit=1)
     assert [run.run_id for run in page] == ["tenancy-1"]
+
+
+async def _sessions(store: Store, key: ApiKey, now: datetime) -> None:
+    """A session is good until its end, or until it is deleted."""
+    until = now + timedelta(hours=1)
+    for digest in ("1" * 64, "2" * 64):
+        await store.tenants.record_session(digest, key.key_id, now=now, until=until)
+    assert await store.tenants.read_session("1" * 64, now=now) == key
+    assert await store.tenants.read_session("1" * 64, now=until) is None
+    assert await store.tenants.read_session("3" * 64, now=now) is None
+    await store.tenants.delete_session("1" * 64)
+    assert await store.tenants.read_session("1" * 64, now=now) is None

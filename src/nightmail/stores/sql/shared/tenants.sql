@@ -31,3 +31,18 @@ SELECT key_id, tenant, scope, digest, created_at, revoked_at FROM api_keys ORDER
 
 -- name: revoke_key
 UPDATE api_keys SET revoked_at = :now WHERE key_id = :key_id AND revoked_at IS NULL;
+
+-- name: insert_session
+INSERT INTO sessions (digest, key_id, created_at, expires_at) VALUES (:digest, :key_id, :now, :expires_at);
+
+-- name: read_session
+-- The key of a session that is good, if the key is.
+SELECT k.key_id, k.tenant, k.scope, k.digest, k.created_at, k.revoked_at
+FROM sessions s JOIN api_keys k ON k.key_id = s.key_id
+WHERE s.digest = :digest AND s.expires_at > :now AND k.revoked_at IS NULL;
+
+-- name: delete_session
+DELETE FROM sessions WHERE digest = :digest;
+
+-- name: delete_ended_sessions
+DELETE FROM sessions WHERE expires_at <= :now;

@@ -22,6 +22,17 @@ CREATE TABLE api_keys (
   revoked_at  TEXT
 ) STRICT, WITHOUT ROWID;
 
+-- Who has signed in to the pages, each known by the digest of what their browser holds. A session is good as
+-- long as its key is.
+CREATE TABLE sessions (
+  digest      TEXT PRIMARY KEY CHECK (length(digest) = 64),
+  key_id      TEXT NOT NULL REFERENCES api_keys,
+  created_at  TEXT NOT NULL,
+  expires_at  TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX sessions_by_end ON sessions (expires_at);
+
 -- Queues into which programs put records over time, and what is to be done with what comes out.
 -- What waits is counted in the transactions that change it.
 CREATE TABLE intakes (
