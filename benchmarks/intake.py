@@ -2,9 +2,11 @@
 
     python -m benchmarks.intake --seconds 60 --rate 500 --records 10 --kill
 
-Starts a service on a home of its own. Each of many connections sends its next page when it is due, and
-sends a page again, word for word, until it is acknowledged. At the end every acknowledged record must be
-in the intake once. Prints one JSON object.
+Starts a service on a home of its own, and opens its dashboard: a stream of a run's events, and a look at the
+overview every two seconds. Pages are sent at fixed times (`benchmarks/arrivals.py`), again and word for word
+where their answer was lost. At the end every acknowledged record must be in the intake once. Latencies
+count from when a page was due; with `--kill` those of the outage, until everything late was sent, are told
+apart. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -21,28 +23,46 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-CONNECTIONS = 64
+from benchmarks.arrivals import Load
+
 TASK = {"name": "load", "model": "gpt-4o-mini", "prompt": "{text}"}
 TEXT = "The night mail crossing the border, bringing the cheque and the postal order. " * 4
+POLL = 2.0
+OVERVIEW = ("/api/v1/runs", "/api/v1/intakes", "/api/v1/quotas", "/api/v1/costs")
+HEAD = "HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 
 
 class Served:
     """A service as a process, on a port that stays the same from one life to the next."""
 
-    def __init__(self, home: Path, port: int = 0) -> None:
+    def __init__(self, home: Path, port: int = 0, *, work: bool = True) -> None:
         command = [sys.executable, "-m", "nightmail", "serve", "--home", str(home), "--port", str(port)]
         environment = {**os.environ, "OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "OPENAI_API_KEY": "none"}
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
-        )
+            [*command, *([] if work else ["--no-work"])],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment,
+        )  # fmt: skip
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if "listening" not in line:
             raise SystemExit("the service did not start")
         self.port = int(line.rstrip().rpartition(":")[2])
+        self._cpu_at_start = self._cpu()
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of CPU since it listens, of all its threads; of its child processes only those that have
+        ended."""
+        return self._cpu() - self._cpu_at_start
+
+    def _cpu(self) -> float:
+        # Fields 14 to 17 of proc_pid_stat(5); the name before them may have spaces in it.
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(") ")[2].split()
+        return sum(map(int, stat[11:15])) / os.sysconf("SC_CLK_TCK")
 
     def end(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
@@ -51,114 +71,140 @@ class Served:
         self.process.stdout.close()
 
 
-async def ask(
-    streams: tuple[asyncio.StreamReader, asyncio.StreamWriter], method: str, path: str, body: bytes
-) -> tuple[int, bytes]:
-    """One HTTP request on an open connection; the status and the body."""
-    reader, writer = streams
-    head = (
-        f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    )
+async def ask(port: int, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
+    """One HTTP request; the status and the body."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = f"{method} {path} {HEAD}Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     writer.write(head.encode() + body)
-    await writer.drain()
-    answer = await reader.readuntil(b"\r\n\r\n")
-    status, length = int(answer[9:12]), 0
-    for line in answer.split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        if name.lower() == b"content-length":
-            length = int(value)
-    return status, await reader.readexactly(length)
+    answer = await reader.read()
+    writer.close()
+    return int(answer[9:12]), answer.partition(b"\r\n\r\n")[2]
 
 
-class Load:
-    """What was sent, and what came of it."""
+class Dashboard:
+    """What a browser with the overview open asks for, until it is cancelled; also over a restart."""
 
-    def __init__(self, port: int, *, seconds: float, rate: float, records: int) -> None:
-        self.port = port
-        self.total = int(seconds * rate)
-        self.rate = rate
-        self.records = records
-        self.latencies: list[float] = []
-        self.statuses: Counter[int] = Counter()
-        self.acknowledged: list[str] = []
-        self.reconnects = 0
-        self._next = 0
-        self._started = 0.0
+    def __init__(self, port: int, run_id: str) -> None:
+        self._port, self._run_id = port, run_id
+        self.events = self.polls = 0
 
-    async def run(self) -> None:
-        self._started = time.monotonic()
-        await asyncio.gather(*(self._connection() for _ in range(CONNECTIONS)))
+    async def open(self) -> None:
+        await asyncio.gather(self._stream(), self._poll())
 
-    async def _connection(self) -> None:
-        streams = None
-        while (number := self._next) < self.total:
-            self._next += 1
-            due = self._started + number / self.rate
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            keys = [f"{number}-{line}" for line in range(self.records)]
-            body = json.dumps(
-                {"records": [{"key": key, "record": {"id": key, "text": TEXT}} for key in keys]}
-            ).encode()
-            while True:
-                begun = time.monotonic()
-                try:
-                    if streams is None:
-                        streams = await asyncio.open_connection("127.0.0.1", self.port)
-                    status, _ = await ask(streams, "POST", "/api/v1/intakes/load/records", body)
-                except (OSError, asyncio.IncompleteReadError):
-                    self.reconnects += 1
-                    if streams is not None:
-                        streams[1].close()
-                    streams = None
-                    await asyncio.sleep(0.05)
-                    continue
-                self.statuses[status] += 1
-                if status == 202:
-                    self.latencies.append(time.monotonic() - begun)
-                    self.acknowledged += keys
-                    break
-                await asyncio.sleep(0.5)
-        if streams is not None:
-            streams[1].close()
+    async def _stream(self) -> None:
+        while True:
+            with contextlib.suppress(OSError):
+                reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+                writer.write(f"GET /api/v1/runs/{self._run_id}/watch {HEAD}\r\n".encode())
+                while line := await reader.readline():
+                    self.events += line.startswith(b"event:")
+                writer.close()
+            await asyncio.sleep(POLL)
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(POLL)
+            with contextlib.suppress(OSError, ValueError):
+                for path in OVERVIEW:
+                    await ask(self._port, "GET", path)
+                self.polls += 1
 
 
-def rehearse(home: Path, *, seconds: float, rate: float, records: int, kill: bool) -> dict[str, Any]:
+def page_maker(records: int) -> Callable[[int], bytes]:
+    """The bytes of the request with page n: its records have the keys n-0, n-1, ..."""
+    lines = ",".join(
+        f'{{"key":"%d-{line}","record":{{"id":"%d-{line}","text":"{TEXT}"}}}}' for line in range(records)
+    )
+    body = f'{{"records":[{lines}]}}'.encode()
+    head = f"POST /api/v1/intakes/load/records {HEAD}Content-Length: %d\r\n\r\n".encode()
+
+    def request(number: int) -> bytes:
+        content = body % ((number,) * (2 * records))
+        return head % len(content) + content
+
+    return request
+
+
+async def prepare(port: int, max_waiting: int) -> str:
+    """Make the intake, and a run to watch; its id."""
+    intake = {"intake_id": "load", "task": TASK, "max_waiting": max_waiting, "max_wait_seconds": 86_400}
+    status, body = await ask(port, "POST", "/api/v1/intakes", json.dumps(intake).encode())
+    assert status == 201, body
+    run = {"task": {**TASK, "name": "watched"}, "source": {"records": [{"text": "to be watched"}]}}
+    status, body = await ask(port, "POST", "/api/v1/runs", json.dumps(run).encode())
+    assert status == 201, body
+    return str(json.loads(body)["run_id"])
+
+
+def rehearse(
+    home: Path,
+    *,
+    seconds: float,
+    rate: float,
+    records: int,
+    kill: bool = False,
+    work: bool = True,
+    max_waiting: int = 100_000_000,
+) -> dict[str, Any]:
     """The whole: the figures, and whether every acknowledged record is there once."""
-    service = Served(home)
+    service = Served(home, work=work)
+    cpu, outage = 0.0, (0.0, 0.0)
 
-    async def go() -> Load:
-        nonlocal service
-        streams = await asyncio.open_connection("127.0.0.1", service.port)
-        intake = {"intake_id": "load", "task": TASK, "max_waiting": 100_000_000, "max_wait_seconds": 86_400}
-        status, body = await ask(streams, "POST", "/api/v1/intakes", json.dumps(intake).encode())
-        assert status == 201, body
-        streams[1].close()
-        load = Load(service.port, seconds=seconds, rate=rate, records=records)
+    async def go() -> tuple[Load, Dashboard]:
+        nonlocal service, cpu, outage
+        dashboard = Dashboard(service.port, await prepare(service.port, max_waiting))
+        load = Load(service.port, total=int(seconds * rate), rate=rate, request=page_maker(records))
+        looking = asyncio.create_task(dashboard.open())
         sending = asyncio.create_task(load.run())
         if kill:
             await asyncio.sleep(seconds / 2)
+            cpu, began = service.cpu, time.monotonic()
             await asyncio.to_thread(service.end, signal.SIGKILL)
-            service = await asyncio.to_thread(Served, home, service.port)
+            service = await asyncio.to_thread(Served, home, service.port, work=work)
+            while not load.is_caught_up and not sending.done():
+                await asyncio.sleep(0.01)
+            outage = began, time.monotonic()
         await sending
-        return load
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+        return load, dashboard
 
-    load = asyncio.run(go())
+    load, dashboard = run_fast(go())
+    cpu += service.cpu
     service.end(signal.SIGTERM)
     with contextlib.closing(sqlite3.connect(home / "nightmail.db")) as database:
         kept = Counter(key for (key,) in database.execute("SELECT key FROM intake_records"))
-    latencies = sorted(load.latencies)
+    keys = [f"{number}-{line}" for number in load.acknowledged for line in range(records)]
+    usual = [took for number, took in load.took.items() if not outage[0] <= load.due(number) <= outage[1]]
     return {
         "requests": sum(load.statuses.values()),
         "statuses": dict(load.statuses),
         "reconnects": load.reconnects,
-        "acknowledged": len(load.acknowledged),
-        "lost": sum(key not in kept for key in load.acknowledged),
+        "acknowledged": len(keys),
+        "lost": sum(key not in kept for key in keys),
         "doubled": sum(count - 1 for count in kept.values()),
-        "service_cpu_s": round(sum(os.times()[2:4]), 1),
-        "p50_ms": round(latencies[len(latencies) // 2] * 1000, 1),
-        "p99_ms": round(latencies[int(len(latencies) * 0.99)] * 1000, 1),
-        "max_ms": round(latencies[-1] * 1000, 1),
+        "dashboard": {"events": dashboard.events, "looks": dashboard.polls},
+        "outage_s": round(outage[1] - outage[0], 1),
+        "service_cpu_ms_per_request": round(cpu * 1000 / max(1, sum(load.statuses.values())), 2),
+        "most_waiting": load.most_waiting,
+        **quantiles(usual),
+    }
+
+
+def run_fast(work: Coroutine[Any, Any, Any]) -> Any:
+    """On uvloop where it is installed: what measures must not be what is slow."""
+    try:
+        import uvloop
+    except ModuleNotFoundError:
+        return asyncio.run(work)
+    return uvloop.run(work)
+
+
+def quantiles(took: Sequence[float]) -> dict[str, float]:
+    found = sorted(took) or [0.0]
+    return {
+        f"{name}_ms": round(found[min(len(found) - 1, int(len(found) * share))] * 1000, 1)
+        for name, share in (("p50", 0.5), ("p99", 0.99), ("max", 1.0))
     }
 
 
@@ -168,9 +214,12 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=500.0, help="requests a second")
     parser.add_argument("--records", type=int, default=10, help="records in a request")
     parser.add_argument("--kill", action="store_true", help="kill -9 the service in the middle")
+    parser.add_argument("--no-work", dest="work", action="store_false", help="leave runs to other workers")
+    parser.add_argument("--max-waiting", type=int, default=100_000_000, help="the intake's bound, in records")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps(rehearse(Path(folder) / "home", **vars(given))))
+        loads = os.getloadavg()[0]
+        print(json.dumps({"load_before": round(loads, 2), **rehearse(Path(folder) / "home", **vars(given))}))
 
 
 if __name__ == "__main__":

@@ -33,13 +33,15 @@ class HandedPage(NamedTuple):
 
 class Taken(NamedTuple):
     """What became of a page. `duplicates` were there before, word for word; `conflicts` are keys that
-    were there with other words, and `full` says that the queue is at its bound: then nothing was taken."""
+    were there with other words, `full` says that the queue is at its bound, `closed` that it takes nothing any
+    more: then nothing was taken."""
 
     accepted: int
     duplicates: int
     waiting: int
     conflicts: Sequence[str] = ()
     full: bool = False
+    closed: bool = False
 
 
 class Waiting(NamedTuple):

@@ -1,4 +1,4 @@
-"""The tables of intakes. Taking in is a transaction for many pages; each of them whole, or not at all."""
+"""The tables of intakes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from nightmail.core.request import RequestState
 from nightmail.stores.base_intakes import Cut, HandedPage, IntakeRow, Segment, Taken
 from nightmail.stores.base_pages import PageRow
 from nightmail.stores.database import Database, Transaction, at, moment
+from nightmail.stores.taking import take
 
 # A cut is held for no longer than this ahead; one that is was so before the clock was set back.
 LONGEST_HOLD = timedelta(hours=1)
@@ -49,7 +50,7 @@ class SqliteIntakes:
         return await self._database.write(lambda tx: tx.insert("insert_segment", path=path, holder=holder))
 
     async def record_pages(self, pages: Sequence[HandedPage], *, now: datetime) -> Sequence[Taken]:
-        return await self._database.write(lambda tx: [_take(tx, page, at(now)) for page in pages])
+        return await self._database.write(lambda tx: take(tx, pages, at(now)))
 
     async def record_cut(self, intake: Intake, *, holder: str, until: datetime, now: datetime) -> Cut | None:
         def work(tx: Transaction) -> Cut | None:
@@ -91,7 +92,7 @@ class SqliteIntakes:
 
     async def spent_segments(self) -> Sequence[Segment]:
         rows = await self._database.read(lambda tx: tx.rows("spent_segments"))
-        return [Segment(*row) for row in rows if row["holder"]]
+        return [Segment(*row) for row in rows]
 
     async def delete_segment(self, segment_no: int) -> None:
         await self._database.write(lambda tx: tx.run("rename_segment", segment_no=segment_no))
@@ -112,35 +113,6 @@ class SqliteIntakes:
             lambda tx: tx.rows("read_intake_records", intake_no=intake_no, tenant=tenant or "", keys=said)
         )
         return [_intake_row(row) for row in rows]
-
-
-def _take(tx: Transaction, page: HandedPage, now: str) -> Taken:
-    queue = tx.row("read_intake_queue", intake_no=page.intake_no)
-    assert queue is not None
-    keys, tenant = _json([record.key for record in page.records]), page.tenant or ""
-    known = {
-        row["key"]: row["digest"]
-        for row in tx.rows("known_records", intake_no=page.intake_no, tenant=tenant, keys=keys)
-    }
-    conflicts = [each.key for each in page.records if known.get(each.key, each.digest) != each.digest]
-    if conflicts:
-        return Taken(0, 0, queue["waiting"], conflicts=conflicts)
-    new = [record for record in page.records if record.key not in known]
-    most = msgspec.json.decode(queue["spec"], type=IntakeSpec).max_waiting
-    if new and (queue["closed"] or queue["waiting"] + len(new) > most):
-        return Taken(0, 0, queue["waiting"], full=True)
-    last = queue["last_seq"]
-    tx.many(
-        "insert_intake_records",
-        (
-            (page.intake_no, seq, tenant, each.key, each.digest, page.priority, each.tokens,
-             page.segment_no, each.offset, each.length, now)
-            for seq, each in enumerate(new, last + 1)
-        ),
-    )  # fmt: skip
-    tokens = sum(each.tokens for each in new)
-    tx.run("grow_intake", intake_no=page.intake_no, last_seq=last + len(new), records=len(new), tokens=tokens)
-    return Taken(len(new), len(page.records) - len(new), queue["waiting"] + len(new))
 
 
 def _intake(row: sqlite3.Row) -> Intake:

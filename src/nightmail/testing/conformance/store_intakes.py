@@ -71,4 +71,4 @@ async def intakes_take_in_once_and_cut_in_order(store: Store, now: datetime) -> 
     assert [row.key for row in await store.intakes.rows(intake.intake_no, "other", ["a", "b"])] == ["a"]
     await store.intakes.record_closed(intake.intake_no)
     (closed,) = await store.intakes.record_pages([page("z")], now=now)
-    assert (closed.accepted, closed.full) == (0, True)
+    assert (closed.accepted, closed.closed) == (0, True)

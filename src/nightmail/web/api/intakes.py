@@ -189,9 +189,9 @@ async def hand_in(intake: OpenIntake, request: Request, client: Asked, asker: Su
     if taken.conflicts:
         shown = ", ".join(taken.conflicts[:5])
         raise Problem(409, "other-record", f"keys that had been handed in with other words: {shown}")
+    if taken.closed:
+        raise Problem(409, "closed", "this intake is closed")
     if taken.full:
-        if intake.closed:
-            raise Problem(409, "closed", "this intake is closed")
         wait = min(MOST_WAIT, max(LEAST_WAIT, math.ceil(intake.spec.max_wait_seconds)))
         raise Problem(
             429,

@@ -19,9 +19,10 @@ UPDATE intakes SET closed = 1 WHERE intake_no = :intake_no;
 SELECT last_seq, waiting, closed, spec FROM intakes WHERE intake_no = :intake_no;
 
 -- name: known_records
--- Those of the keys that are there already.
-SELECT key, digest FROM intake_records
-WHERE intake_no = :intake_no AND tenant = :tenant AND key IN (SELECT value FROM json_each(:keys));
+-- Those of the keys that are there already. A cross join is carried out in the order in which it is written:
+-- each key is looked up, and not the whole intake gone through.
+SELECT r.key, r.digest FROM json_each(:keys) k CROSS JOIN intake_records r
+WHERE r.intake_no = :intake_no AND r.tenant = :tenant AND r.key = k.value;
 
 -- name: insert_intake_records
 INSERT INTO intake_records (intake_no, seq, tenant, key, digest, priority, tokens, segment_no, offset, length,
@@ -36,10 +37,12 @@ WHERE intake_no = :intake_no;
 INSERT INTO segments (path, holder) VALUES (:path, :holder);
 
 -- name: spent_segments
+-- The few cuts whose run has not begun are looked at one by one, never all that ever left.
 SELECT s.segment_no, s.path, s.holder FROM segments s
-WHERE NOT EXISTS (SELECT 1 FROM intake_records r WHERE r.segment_no = s.segment_no AND r.cut_no IS NULL)
-  AND NOT EXISTS (SELECT 1 FROM cuts c JOIN intake_records r ON r.cut_no = c.cut_no
-                  WHERE c.run_id IS NULL AND r.segment_no = s.segment_no);
+WHERE s.holder <> ''
+  AND NOT EXISTS (SELECT 1 FROM intake_records r WHERE r.segment_no = s.segment_no AND r.cut_no IS NULL)
+  AND NOT EXISTS (SELECT 1 FROM cuts c CROSS JOIN intake_records r
+                  WHERE c.run_id IS NULL AND r.cut_no = c.cut_no AND r.segment_no = s.segment_no);
 
 -- name: rename_segment
 -- The row stays: rows of records name it.
@@ -93,7 +96,8 @@ ORDER BY r.seq LIMIT :limit;
 SELECT r.seq, r.key, c.run_id, r.line, q.state, q.attempts, q.batch_no, q.reason,
        (SELECT a.message FROM attempts a WHERE a.run_no = q.run_no AND a.seq = q.seq
         ORDER BY a.number DESC LIMIT 1) AS message
-FROM intake_records r LEFT JOIN cuts c ON c.cut_no = r.cut_no LEFT JOIN runs u ON u.run_id = c.run_id
+FROM (SELECT DISTINCT value FROM json_each(:keys)) k CROSS JOIN intake_records r
+LEFT JOIN cuts c ON c.cut_no = r.cut_no LEFT JOIN runs u ON u.run_id = c.run_id
 LEFT JOIN requests q ON q.run_no = u.run_no AND q.seq = r.line
-WHERE r.intake_no = :intake_no AND r.tenant = :tenant AND r.key IN (SELECT value FROM json_each(:keys))
+WHERE r.intake_no = :intake_no AND r.tenant = :tenant AND r.key = k.value
 ORDER BY r.seq;
