@@ -28,10 +28,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.arrivals import Load
+from nightmail.simulator import process
 
 TASK = {"name": "load", "model": "gpt-4o-mini", "prompt": "{text}"}
 TEXT = "The night mail crossing the border, bringing the cheque and the postal order. " * 4
 POLL = 2.0
+NOWHERE = "http://127.0.0.1:9/v1"
 OVERVIEW = ("/api/v1/runs", "/api/v1/intakes", "/api/v1/quotas", "/api/v1/costs")
 HEAD = "HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 
@@ -39,9 +41,9 @@ HEAD = "HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 class Served:
     """A service as a process, on a port that stays the same from one life to the next."""
 
-    def __init__(self, home: Path, port: int = 0, *, work: bool = True) -> None:
+    def __init__(self, home: Path, port: int = 0, *, work: bool = True, provider: str = NOWHERE) -> None:
         command = [sys.executable, "-m", "nightmail", "serve", "--home", str(home), "--port", str(port)]
-        environment = {**os.environ, "OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "OPENAI_API_KEY": "none"}
+        environment = {**os.environ, "OPENAI_BASE_URL": provider, "OPENAI_API_KEY": "none"}
         self.process = subprocess.Popen(
             [*command, *([] if work else ["--no-work"])],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment,
@@ -145,14 +147,27 @@ def rehearse(
     kill: bool = False,
     work: bool = True,
     max_waiting: int = 100_000_000,
+    provider: bool = False,
 ) -> dict[str, Any]:
     """The whole: the figures, and whether every acknowledged record is there once."""
-    service = Served(home, work=work)
+    if provider:
+        with process.start() as simulator:
+            return _rehearse(home, simulator.url, seconds, rate, records, kill, work, max_waiting)
+    return _rehearse(home, NOWHERE, seconds, rate, records, kill, work, max_waiting)
+
+
+def _rehearse(
+    home: Path, provider: str, seconds: float, rate: float, records: int, kill: bool, work: bool, most: int
+) -> dict[str, Any]:
+    def served(port: int = 0) -> Served:
+        return Served(home, port, work=work, provider=provider)
+
+    service = served()
     cpu, outage = 0.0, (0.0, 0.0)
 
     async def go() -> tuple[Load, Dashboard]:
         nonlocal service, cpu, outage
-        dashboard = Dashboard(service.port, await prepare(service.port, max_waiting))
+        dashboard = Dashboard(service.port, await prepare(service.port, most))
         load = Load(service.port, total=int(seconds * rate), rate=rate, request=page_maker(records))
         looking = asyncio.create_task(dashboard.open())
         sending = asyncio.create_task(load.run())
@@ -160,7 +175,7 @@ def rehearse(
             await asyncio.sleep(seconds / 2)
             cpu, began = service.cpu, time.monotonic()
             await asyncio.to_thread(service.end, signal.SIGKILL)
-            service = await asyncio.to_thread(Served, home, service.port, work=work)
+            service = await asyncio.to_thread(served, service.port)
             while not load.is_caught_up and not sending.done():
                 await asyncio.sleep(0.01)
             outage = began, time.monotonic()
@@ -174,6 +189,7 @@ def rehearse(
     service.end(signal.SIGTERM)
     with contextlib.closing(sqlite3.connect(home / "nightmail.db")) as database:
         kept = Counter(key for (key,) in database.execute("SELECT key FROM intake_records"))
+        (finished,) = database.execute("SELECT count(*) FROM runs WHERE finished_at IS NOT NULL").fetchone()
     keys = [f"{number}-{line}" for number in load.acknowledged for line in range(records)]
     usual = [took for number, took in load.took.items() if not outage[0] <= load.due(number) <= outage[1]]
     return {
@@ -184,6 +200,7 @@ def rehearse(
         "lost": sum(key not in kept for key in keys),
         "doubled": sum(count - 1 for count in kept.values()),
         "dashboard": {"events": dashboard.events, "looks": dashboard.polls},
+        "finished_runs": finished,
         "outage_s": round(outage[1] - outage[0], 1),
         "service_cpu_ms_per_request": round(cpu * 1000 / max(1, sum(load.statuses.values())), 2),
         "most_waiting": load.most_waiting,
@@ -216,6 +233,7 @@ def main() -> None:
     parser.add_argument("--kill", action="store_true", help="kill -9 the service in the middle")
     parser.add_argument("--no-work", dest="work", action="store_false", help="leave runs to other workers")
     parser.add_argument("--max-waiting", type=int, default=100_000_000, help="the intake's bound, in records")
+    parser.add_argument("--provider", action="store_true", help="a simulated one, that answers meanwhile")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         loads = os.getloadavg()[0]

@@ -33,7 +33,7 @@ def serve(
     from nightmail.client import Client
 
     try:
-        from nightmail.web.serving import Service
+        from nightmail.web.serving import Service, fast_loop
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("nightmail"):
             raise
@@ -51,4 +51,5 @@ def serve(
                 await service.serve(on_start=lambda: terminal.say(f"nightmail listening on {service.url}"))
         return Exit.DONE
 
-    return asyncio.run(go())
+    with asyncio.Runner(loop_factory=fast_loop()) as runner:
+        return runner.run(go())

@@ -32,9 +32,9 @@ class HandedPage(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """What became of a page. `duplicates` were there before, word for word; `conflicts` are keys that
-    were there with other words, `full` says that the queue is at its bound, `closed` that it takes nothing any
-    more: then nothing was taken."""
+    """What became of a page. `duplicates` were there before, word for word. If one of the others is set,
+    nothing was taken: `conflicts` are keys that were there with other words, `full` says that the queue is
+    at its bound, `closed` that it takes nothing any more."""
 
     accepted: int
     duplicates: int
@@ -42,13 +42,6 @@ class Taken(NamedTuple):
     conflicts: Sequence[str] = ()
     full: bool = False
     closed: bool = False
-
-
-class Waiting(NamedTuple):
-    """A record that may leave."""
-
-    seq: int
-    tokens: int
 
 
 class Cut(NamedTuple):

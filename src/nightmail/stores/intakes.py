@@ -55,17 +55,16 @@ class SqliteIntakes:
     async def record_cut(self, intake: Intake, *, holder: str, until: datetime, now: datetime) -> Cut | None:
         def work(tx: Transaction) -> Cut | None:
             number = intake.intake_no
-            rows = tx.rows("list_waiting", intake_no=number, limit=intake.spec.max_records)
-            rows = rows[: leaving((row["tokens"] for row in rows), intake.spec)]
-            if not rows:
+            waiting: list[int] = tx.rows("list_waiting", int, intake_no=number, limit=intake.spec.max_records)
+            records = leaving(waiting, intake.spec)
+            if not records:
                 return None
             cut_no = tx.insert(
-                "insert_cut", intake_no=number, records=len(rows), holder=holder, until=at(until), now=at(now)
+                "insert_cut", intake_no=number, records=records, holder=holder, until=at(until), now=at(now)
             )
-            tx.many("cut_records", ((cut_no, line, number, row["seq"]) for line, row in enumerate(rows, 1)))
-            tokens = sum(row["tokens"] for row in rows)
-            tx.run("shrink_intake", intake_no=number, records=len(rows), tokens=tokens)
-            return Cut(cut_no, intake.intake_id, len(rows))
+            tx.run("cut_records", intake_no=number, cut_no=cut_no, records=records)
+            tx.run("shrink_intake", intake_no=number, records=records, tokens=sum(waiting[:records]))
+            return Cut(cut_no, intake.intake_id, records)
 
         return await self._database.write(work)
 
@@ -84,8 +83,7 @@ class SqliteIntakes:
         return [row["holder"] for row in await self._database.read(lambda tx: tx.rows("list_cut_holders"))]
 
     async def addresses(self, cut_no: int) -> Sequence[tuple[str, int, int]]:
-        rows = await self._database.read(lambda tx: tx.rows("list_addresses", cut_no=cut_no))
-        return [(row["path"], row["offset"], row["length"]) for row in rows]
+        return await self._database.read(lambda tx: tx.rows("list_addresses", _address, cut_no=cut_no))
 
     async def record_begun(self, cut_no: int, run_id: RunId) -> None:
         await self._database.write(lambda tx: tx.run("begin_cut", cut_no=cut_no, run_id=run_id))
@@ -113,6 +111,10 @@ class SqliteIntakes:
             lambda tx: tx.rows("read_intake_records", intake_no=intake_no, tenant=tenant or "", keys=said)
         )
         return [_intake_row(row) for row in rows]
+
+
+def _address(path: str, offset: int, length: int) -> tuple[str, int, int]:
+    return path, offset, length
 
 
 def _intake(row: sqlite3.Row) -> Intake:

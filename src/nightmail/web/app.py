@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI
 
 from nightmail.client import Client
 from nightmail.web import metrics, problems, receive
-from nightmail.web.api import health, intakes, money, results, runs, uploads, watch
+from nightmail.web.api import hand_in, health, intakes, money, results, runs, uploads, watch
 from nightmail.web.described import describing
 from nightmail.web.guard import Guard
 from nightmail.web.keys import Keyring, needs_admin
@@ -21,8 +21,7 @@ from nightmail.web.pages.frame import told
 from nightmail.web.settings import Settings
 
 API = "/api/v1"
-# Routes are tried in this order, and records are handed in more often than anything else is asked.
-ROUTERS = (intakes.router, runs.router, uploads.router, results.router, watch.router, money.router)
+ROUTERS = (runs.router, intakes.router, uploads.router, results.router, watch.router, money.router)
 # Of the dashboard; /runs/new is tried before /runs/{run_id}.
 PAGES = (assets.router, sign_in.router, overview.router, runs_page.router, run_page.router)
 DEFAULTS = Settings()
@@ -61,6 +60,8 @@ def app(
     made.state.keyring = Keyring(client, settings, local=local)
     made.add_middleware(Guard, settings=settings)
     problems.install(made, told)
+    # Routes are tried in their order, and records are handed in more often than anything else is asked.
+    made.router.routes.append(hand_in.ROUTE)
     made.include_router(health.router)
     # A webhook is signed by who sends it; the figures are everybody's.
     made.include_router(receive.router)

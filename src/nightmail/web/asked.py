@@ -9,7 +9,8 @@ from fastapi import Depends, Request
 from nightmail.client import Client
 
 
-def client_of(request: Request) -> Client:
+async def client_of(request: Request) -> Client:
+    # Async, though it waits for nothing: a plain function would be called in a thread.
     client: Client = request.app.state.client
     return client
 

@@ -13,6 +13,8 @@ from nightmail.web.problems import MEDIA_TYPE, ProblemDetails, documented
 TEMPLATE = "#/components/schemas/{model}"
 # Shapes of bodies that routes read themselves, so that FastAPI does not describe them.
 READ_BY_HAND: list[type[BaseModel]] = [ProblemDetails]
+# Paths whose routes are plain ones, and what each describes itself as.
+BY_HAND: dict[str, dict[str, Any]] = {}
 
 
 def describing(app: FastAPI) -> Callable[[], dict[str, Any]]:
@@ -33,6 +35,7 @@ def _mended(schema: dict[str, Any]) -> dict[str, Any]:
         shape = model.model_json_schema(ref_template=TEMPLATE)
         shape.pop("$defs", None)
         shapes[model.__name__] = shape
+    schema["paths"] |= BY_HAND
     for name in ("HTTPValidationError", "ValidationError"):
         shapes.pop(name, None)
     for methods in schema["paths"].values():

@@ -14,7 +14,7 @@ from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Security
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
 
 from nightmail.client import Client
 from nightmail.core.rates import Bucket, Rate, take
@@ -140,19 +140,30 @@ def _guesser(address: str) -> str:
 _bearer = HTTPBearer(auto_error=False, description="A key made by `nightmail keys add`.")
 
 
-async def _asker(
-    request: Request, shown: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
-) -> Asker:
+async def asker_of(request: Request) -> Asker:
+    """Who has sent the request. Raises `Problem`."""
     keyring: Keyring = request.app.state.keyring
     address = request.client.host if request.client else "unknown"
-    return await keyring.asker(shown.credentials if shown else None, address, request.headers.get("host", ""))
+    scheme, _, shown = request.headers.get("authorization", "").partition(" ")
+    key = shown.strip() if scheme.lower() == "bearer" else None
+    return await keyring.asker(key, address, request.headers.get("host", ""))
+
+
+def insist(asker: Asker, scope: Scope) -> Asker:
+    """The asker, if its key lets it do what needs `scope`. Raises `Problem`."""
+    if not asker.scope.includes(scope):
+        raise Problem(403, "scope", f"this key may {asker.scope}, this needs one that may {scope}")
+    return asker
+
+
+# The scheme is there for the description; the header is read where plain routes read it too.
+async def _asker(request: Request, _: Annotated[object, Security(_bearer)]) -> Asker:
+    return await asker_of(request)
 
 
 def _needing(scope: Scope):  # type: ignore[no-untyped-def]  # the shape that FastAPI reads
     async def asker(asker: Annotated[Asker, Depends(_asker)]) -> Asker:
-        if not asker.scope.includes(scope):
-            raise Problem(403, "scope", f"this key may {asker.scope}, this needs one that may {scope}")
-        return asker
+        return insist(asker, scope)
 
     return asker
 

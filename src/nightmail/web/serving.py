@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
@@ -77,6 +78,17 @@ class Service:
         # Set at once, not when the last answer is out: answers that watch a run end by it.
         self._app.state.loops.stopping.set()
         self._server.should_exit = True
+
+
+def fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes the event loop of a service: uvloop's, where it is installed; it costs half as much a
+    request."""
+    try:
+        import uvloop
+    except ModuleNotFoundError:
+        return None
+    made: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return made
 
 
 class _Server(uvicorn.Server):

@@ -58,6 +58,7 @@ class Intakes:
         self._clock = clock
         self._start = start
         self._gate = Gate(store, spool, clock)
+        self._found: dict[str, Intake] = {}
 
     async def create(self, intake_id: str, spec: IntakeSpec, *, tenant: str | None = None) -> Intake:
         """Make an intake, or find the one that was made so before. Raises `NotNow` if it is another."""
@@ -74,6 +75,13 @@ class Intakes:
 
     async def read(self, intake_id: str) -> Intake | None:
         return await self._store.intakes.read(intake_id)
+
+    async def find(self, intake_id: str) -> Intake | None:
+        """As `read`, but whether it is closed and what waits may be old: for who only asks whose it is and
+        what it is for, which never changes."""
+        if (found := self._found.get(intake_id)) is None and (found := await self.read(intake_id)):
+            self._found[intake_id] = found
+        return found
 
     async def end(self, intake: Intake) -> None:
         """Take nothing in any more; what waits leaves at once."""

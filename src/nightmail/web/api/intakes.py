@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
@@ -14,16 +12,13 @@ from nightmail.core.request import Mode, RequestState
 from nightmail.web.api.asking import Count, DeclaredTask, Money, Text
 from nightmail.web.api.results import ResultShown, result_shown
 from nightmail.web.asked import Asked
-from nightmail.web.described import READ_BY_HAND, TEMPLATE
 from nightmail.web.keys import Reader, Submitter
 from nightmail.web.places import open_task
 from nightmail.web.problems import Problem, documented, not_found
-from nightmail.worker.intakes import MOST_KEY, MOST_RECORDS, IntakeResult, Item, state_of
+from nightmail.worker.intakes import IntakeResult, state_of
 
 router = APIRouter(prefix="/intakes", tags=["intakes"])
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
-# What waits is looked at twice a second; a client that comes back sooner finds the same.
-LEAST_WAIT, MOST_WAIT = 1, 30
 
 
 class NewIntake(BaseModel):
@@ -67,33 +62,6 @@ class Intakes(BaseModel):
     intakes: list[IntakeShown]
 
 
-class NewRecord(BaseModel):
-    """`key` names the record for this tenant and intake: handed in again with the same words it changes
-    nothing, with others it is refused."""
-
-    key: Annotated[str, Field(min_length=1, max_length=MOST_KEY)]
-    record: dict[str, Any]
-
-
-class NewRecords(BaseModel):
-    """Records of higher `priority` leave first."""
-
-    records: Annotated[list[NewRecord], Field(min_length=1, max_length=MOST_RECORDS)]
-    priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
-
-
-# FastAPI would check each record with all that is in it; it is only looked at, and kept as it is.
-READ_BY_HAND.extend((NewRecord, NewRecords))
-
-
-class TakenIn(BaseModel):
-    """The records are durable. `duplicates` had been handed in before; `waiting` is all that waits."""
-
-    accepted: int
-    duplicates: int
-    waiting: int
-
-
 class IntakeRecord(BaseModel):
     """A record of an intake. `run_id` and `result` are null while it waits."""
 
@@ -109,14 +77,6 @@ class IntakeResults(BaseModel):
 
     results: list[IntakeRecord]
     next: int | None
-
-
-class _Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    records: Annotated[list[Item], msgspec.Meta(min_length=1, max_length=MOST_RECORDS)]
-    priority: Annotated[int, msgspec.Meta(ge=-1000, le=1000)] = 0
-
-
-_PAGES = msgspec.json.Decoder(_Page)
 
 
 async def _intake(intake_id: str, client: Asked, asker: Reader) -> Intake:
@@ -164,42 +124,6 @@ async def close_intake(intake: OpenIntake, client: Asked, asker: Submitter) -> N
     if asker.only not in (None, intake.tenant):
         raise Problem(403, "owner", "only its owner closes an intake")
     await client.intakes.end(intake)
-
-
-@router.post(
-    "/{intake_id}/records",
-    status_code=202,
-    responses=documented(401, 403, 404, 408, 409, 413, 415, 422, 429, 507),
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": {"$ref": TEMPLATE.format(model=NewRecords.__name__)}}},
-        }
-    },
-)
-async def hand_in(intake: OpenIntake, request: Request, client: Asked, asker: Submitter) -> TakenIn:
-    """Hand records in, all or none. The answer comes when they are durable: after it, no crash loses them."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise Problem(415, "media-type", "records are sent as application/json")
-    try:
-        page = _PAGES.decode(await request.body())
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Problem(422, "invalid", str(error)) from error
-    taken = await client.intakes.hand_in(intake, page.records, tenant=asker.tenant, priority=page.priority)
-    if taken.conflicts:
-        shown = ", ".join(taken.conflicts[:5])
-        raise Problem(409, "other-record", f"keys that had been handed in with other words: {shown}")
-    if taken.closed:
-        raise Problem(409, "closed", "this intake is closed")
-    if taken.full:
-        wait = min(MOST_WAIT, max(LEAST_WAIT, math.ceil(intake.spec.max_wait_seconds)))
-        raise Problem(
-            429,
-            "full",
-            f"{taken.waiting} records wait in this intake, which is its bound; wait {wait} s",
-            headers={"Retry-After": str(wait)},
-        )
-    return TakenIn(accepted=taken.accepted, duplicates=taken.duplicates, waiting=taken.waiting)
 
 
 @router.get("/{intake_id}/results", responses=documented(401, 404, 422, 429))

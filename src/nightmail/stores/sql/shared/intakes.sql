@@ -50,7 +50,7 @@ UPDATE segments SET holder = '', path = '-' || segment_no WHERE segment_no = :se
 
 -- name: list_waiting
 -- The urgent first, then the old.
-SELECT seq, tokens FROM intake_records
+SELECT tokens FROM intake_records
 WHERE intake_no = :intake_no AND cut_no IS NULL ORDER BY priority DESC, seq LIMIT :limit;
 
 -- name: insert_cut
@@ -58,7 +58,14 @@ INSERT INTO cuts (intake_no, records, holder, held_until, created_at)
 VALUES (:intake_no, :records, :holder, :until, :now);
 
 -- name: cut_records
-UPDATE intake_records SET cut_no = ?, line = ? WHERE intake_no = ? AND seq = ? AND cut_no IS NULL;
+-- The first of those that `list_waiting` lists, numbered in that order.
+WITH leaving AS (
+  SELECT seq, row_number() OVER (ORDER BY priority DESC, seq) AS line
+  FROM (SELECT seq, priority FROM intake_records
+        WHERE intake_no = :intake_no AND cut_no IS NULL ORDER BY priority DESC, seq LIMIT :records) AS first
+)
+UPDATE intake_records AS r SET cut_no = :cut_no, line = leaving.line
+FROM leaving WHERE r.intake_no = :intake_no AND r.seq = leaving.seq;
 
 -- name: shrink_intake
 UPDATE intakes SET waiting = waiting - :records, waiting_tokens = waiting_tokens - :tokens
