@@ -15,6 +15,7 @@ from nightmail.web.app import app
 from nightmail.web.keys import is_loopback
 from nightmail.web.loops import Loop, Work
 from nightmail.web.settings import settings_of
+from nightmail.worker.preload import preload
 
 BACKLOG = 512
 # Answers that take longer than this when the service ends are cut; what they asked for is in the store.
@@ -34,6 +35,7 @@ class Service:
         ]
         self._client = client
         self._host = host
+        self._works = work
         self._app = app(
             client,
             loops=loops,
@@ -67,6 +69,8 @@ class Service:
                     f"others can reach {self._host}, so keys are needed, and there is none: "
                     "make one by nightmail keys add TENANT"
                 )
+            if self._works:
+                await asyncio.to_thread(preload, self._client.settings.provider)
             on_start()
             await self._server.serve(sockets=[self._listener])
         failure = self._app.state.loops.failure
