@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.arrivals import Load
+
 from nightmail.simulator import process
 
 TASK = {"name": "load", "model": "gpt-4o-mini", "prompt": "{text}"}

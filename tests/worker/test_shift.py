@@ -37,9 +37,8 @@ class Floor:
     async def claim(self, run_id: RunId):
         return await claim(self.store, self.clock, run_id)
 
-    async def drive(self, lease):
-        runs = await self.store.runs.list()
-        run = next(each for each in runs if each.run_no == lease.run_no)
+    async def drive(self, run_id, lease):
+        run = await self.store.runs.read(run_id)
         self.begun.append(run.run_id)
         try:
             if run.run_id in self.raises:
@@ -151,3 +150,18 @@ async def test_a_stop_is_waited_for_by_all(floor):
     await working
 
     assert {(await floor.store.runs.read(run_id)).pause_reason for run_id in runs} == {PauseReason.USER}
+
+
+async def test_a_paused_run_is_not_asked_for_until_it_is_resumed(floor):
+    paused, other = await floor.run("paused"), await floor.run("other")
+    run = await floor.store.runs.read(paused)
+    await floor.store.runs.record_event(run.run_no, RunEvent.PAUSED, now=START, reason=PauseReason.USER)
+    for run_id in (paused, other):
+        floor.go[run_id].set()
+
+    await floor.shift().work(until_idle=True)
+    assert floor.begun == [other]
+
+    await floor.store.runs.record_event(run.run_no, RunEvent.RESUMED, now=START)
+    await floor.shift().work(until_idle=True)
+    assert floor.begun == [other, paused]

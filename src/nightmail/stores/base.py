@@ -116,6 +116,10 @@ class Runs(Protocol):
         """All runs, oldest first; of one identity if given."""
         ...
 
+    async def unfinished(self) -> Sequence[Run]:
+        """Runs that are not at their end, or finished and not delivered, oldest first."""
+        ...
+
     async def page(self, *, tenant: str | None, before: RunId | None, limit: int) -> Sequence[Run]:
         """Runs older than the run `before`, the newest first; of one tenant if given."""
         ...

@@ -54,6 +54,10 @@ class SqliteRuns:
         rows = await self._database.read(lambda tx: tx.rows("list_runs", identity=identity))
         return [run_of(row) for row in rows]
 
+    async def unfinished(self) -> Sequence[Run]:
+        rows = await self._database.read(lambda tx: tx.rows("list_unfinished_runs"))
+        return [run_of(row) for row in rows]
+
     async def page(self, *, tenant: str | None, before: RunId | None, limit: int) -> Sequence[Run]:
         rows = await self._database.read(
             lambda tx: tx.rows("page_of_runs", tenant=tenant, before=before, limit=limit)

@@ -65,10 +65,11 @@ class Noticing:
         return len(events) == AT_ONCE
 
     async def _of_events(self, events: Sequence[Happening], home: str, now: datetime) -> list[Notice]:
-        runs = {run.run_id: run for run in await self._store.runs.list()}
-        # A run that was forgotten since is not among them: nothing of it was ever sent.
-        told = {event.run_id for event in events} & runs.keys()
-        seen = {run_id: await status(self._store, runs[run_id], now) for run_id in told}
+        seen = {}
+        for run_id in {event.run_id for event in events}:
+            # A run that was forgotten since is not there: nothing of it was ever sent.
+            if (run := await self._store.runs.read(run_id)) is not None:
+                seen[run_id] = await status(self._store, run, now)
         return [
             notice
             for event in events
@@ -78,7 +79,7 @@ class Noticing:
 
     async def _of_states(self, home: str, now: datetime) -> list[Notice]:
         found: list[Notice] = []
-        for run in await self._store.runs.list():
+        for run in await self._store.runs.unfinished():
             if run.finished_at is not None:
                 continue
             spending = await self._store.batches.spending(run.run_no)

@@ -91,7 +91,7 @@ class Service:
             await self._tell_driver(run_id, on_wait)
             return None
         try:
-            return await self._drive(lease)
+            return await self._drive(run_id, lease)
         except LeaseLost:
             return None
         except (SourceError, TaskError, ConfigError, SinkError):
@@ -135,10 +135,10 @@ class Service:
         shift = Shift(self.store, self._clock, claim=self.claim, drive=self._drive, stop=self.stop)
         await shift.work(until_idle=until_idle)
 
-    async def _drive(self, lease: Lease) -> Run:
+    async def _drive(self, run_id: RunId, lease: Lease) -> Run:
         async with held(self.store, self._clock, lease):
-            runs = await self.store.runs.list()
-            run = next(each for each in runs if each.run_no == lease.run_no)
+            run = await self.store.runs.read(run_id)
+            assert run is not None
             ports = await self.ports(run, lease, calls=run.finished_at is None)
             if self._traces is not None:
                 ports = replace(ports, provider=self._traces.calls(ports.provider, run))

@@ -33,7 +33,7 @@ class Shift:
         clock: Clock,
         *,
         claim: Callable[[RunId], Awaitable[Lease | None]],
-        drive: Callable[[Lease], Awaitable[Run]],
+        drive: Callable[[RunId, Lease], Awaitable[Run]],
         stop: asyncio.Event,
     ) -> None:
         self._store = store
@@ -65,8 +65,11 @@ class Shift:
             await asyncio.gather(*self._driving.values(), return_exceptions=True)
 
     async def _take_on(self) -> None:
+        # A paused run that nobody wants cancelled has nothing to do: to try to claim it would be a write.
         runs = [
-            run for run in await self._store.runs.list() if run.finished_at is None or not run.delivered_at
+            run
+            for run in await self._store.runs.unfinished()
+            if run.state is not RunState.PAUSED or run.wish is not None
         ]
         # The urgent first, the old before the new.
         for run in sorted(runs, key=lambda run: (-run.spec.priority, run.run_no)):
@@ -95,7 +98,7 @@ class Shift:
     async def _drive_one(self, run: Run, lease: Lease) -> None:
         """A run that cannot be driven is put off, with an event that says why; the others go on."""
         try:
-            driven = await self._drive(lease)
+            driven = await self._drive(run.run_id, lease)
             if driven.state is RunState.PAUSED and driven.wish is not None:
                 # It is to be cancelled and comes no further without somebody's help.
                 self._put_off[run.run_id] = self._clock.now()

@@ -13,6 +13,10 @@ SELECT * FROM runs WHERE run_no = :run_no;
 -- name: list_runs
 SELECT * FROM runs WHERE :identity IS NULL OR identity = :identity ORDER BY run_no;
 
+-- name: list_unfinished_runs
+-- Written as the index on them is.
+SELECT * FROM runs WHERE finished_at IS NULL OR (state = 'finished' AND delivered_at IS NULL) ORDER BY run_no;
+
 -- name: page_of_runs
 SELECT * FROM runs
 WHERE (:tenant IS NULL OR tenant = :tenant)

@@ -4,6 +4,10 @@ ALTER TABLE runs ADD COLUMN tenant TEXT GENERATED ALWAYS AS (json_extract(spec, 
 
 CREATE INDEX runs_by_tenant ON runs (tenant, run_no);
 
+-- Looked at every two seconds, however many runs there have been.
+CREATE INDEX runs_unfinished ON runs (run_no)
+WHERE finished_at IS NULL OR (state = 'finished' AND delivered_at IS NULL);
+
 -- Who shares the service. `budget_pusd` is for a UTC month, `share` a part of each model's queue.
 CREATE TABLE tenants (
   name        TEXT PRIMARY KEY,

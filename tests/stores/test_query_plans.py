@@ -1,0 +1,42 @@
+"""What is asked all the time costs as much in a home of years as in an empty one."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+
+import pytest
+
+from nightmail.stores.queries import load, migrations
+
+
+@pytest.fixture
+def database() -> Iterator[sqlite3.Connection]:
+    made = sqlite3.connect(":memory:")
+    for _, sql in migrations("sqlite"):
+        made.executescript(sql)
+    yield made
+    made.close()
+
+
+def steps(database: sqlite3.Connection, name: str) -> list[str]:
+    query = load("sqlite")[name]
+    given = {each: "[]" if each == "keys" else 1 for each in re.findall(r":(\w+)", query)}
+    return [step for *_, step in database.execute(f"EXPLAIN QUERY PLAN {query}", given)]
+
+
+@pytest.mark.parametrize("name", ["known_records", "read_intake_records", "spent_segments", "list_addresses"])
+def test_a_question_about_a_few_records_does_not_go_through_an_intake(
+    database: sqlite3.Connection, name: str
+) -> None:
+    of_records = [
+        step for step in steps(database, name) if re.match(r"(SCAN|SEARCH) (r|intake_records)\b", step)
+    ]
+    assert of_records
+    # By the key, the cut or the segment; never by the intake alone.
+    assert [step for step in of_records if not re.search(r"\b(key|cut_no|segment_no)=\?", step)] == []
+
+
+def test_what_is_left_to_do_is_found_among_any_number_of_runs(database: sqlite3.Connection) -> None:
+    assert steps(database, "list_unfinished_runs") == ["SCAN runs USING INDEX runs_unfinished"]
