@@ -24,6 +24,7 @@ CONFIG = """
 [parameters]
 run_id = "{run_id}"
 "path.key" = "r1"
+"path.key_id" = "0000000000000000"
 
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", 404, 409, 422]
@@ -48,7 +49,7 @@ def test_it_is_as_it_says(tmp_path: Path) -> None:
                 [
                     Path(sys.executable).with_name("schemathesis"), "run", f"{url}/api/v1/openapi.json",
                     "--checks", "all", "--exclude-path", "/webhooks/openai",
-                    "--phases", "coverage,fuzzing", "--max-examples", "2", "--seed", "1",
+                    "--phases", "coverage,fuzzing,stateful", "--max-examples", "2", "--seed", "1",
                     "--header", f"Authorization: Bearer {key}", "--no-color", "--continue-on-failure",
                 ],
                 cwd=tmp_path,

@@ -82,6 +82,33 @@ async def test_an_upload_becomes_a_run_and_comes_back_as_files(tmp_path: Path, s
         assert [each.name for each in kept] == ["_"], "what was downloaded is not kept"
 
 
+async def test_several_uploads_are_one_source(tmp_path: Path, simulator: Any) -> None:
+    async with opened(tmp_path, base_url=simulator.url, working=True) as office:
+        ids = [
+            (await office.post("/api/v1/uploads", content=json.dumps(each).encode())).json()["upload_id"]
+            for each in RECORDS[:2]
+        ]
+        run_id = await started(office, {"upload_id": ids})
+        assert await started(office, {"upload_id": ids}) == run_id
+        done = await office.until(run_id, lambda run: run["state"] == "finished")
+        assert done["succeeded"] == 2
+
+
+async def test_a_task_that_has_changed_is_refused_or_taken_as_it_was(tmp_path: Path, simulator: Any) -> None:
+    settings = Settings(tasks=(str(tmp_path),))
+    task = tmp_path / "task.json"
+    task.write_text(json.dumps(DECLARED))
+    async with opened(tmp_path, base_url=simulator.url, working=True, settings=settings) as office:
+        body = {"task": str(task), "source": {"records": RECORDS}, "poll_interval": 0.05}
+        run_id = (await office.post("/api/v1/runs", json=body)).json()["run_id"]
+        await office.until(run_id, lambda run: run["state"] == "finished")
+        task.write_text(json.dumps(DECLARED | {"prompt": "Another: {text}"}))
+        refused = await office.post("/api/v1/runs", json=body)
+        assert (refused.status_code, refused.json()["type"]) == (409, "urn:nightmail:problem:run-changed")
+        taken = await office.post("/api/v1/runs", json=body | {"as_started": True})
+        assert taken.json()["run_id"] == run_id
+
+
 async def test_pause_resume_cancel_and_events(tmp_path: Path, simulator: Any) -> None:
     async with opened(tmp_path, base_url=simulator.url) as office:
         run_id = await started(office, {"records": RECORDS})

@@ -9,7 +9,21 @@ from fastapi import APIRouter, FastAPI
 
 from nightmail.client import Client
 from nightmail.web import metrics, problems, receive
-from nightmail.web.api import hand_in, health, intakes, money, results, runs, uploads, watch
+from nightmail.web.api import (
+    doctor,
+    hand_in,
+    health,
+    intakes,
+    keys,
+    money,
+    notices,
+    plans,
+    results,
+    runs,
+    schedules,
+    uploads,
+    watch,
+)
 from nightmail.web.described import describing
 from nightmail.web.guard import Guard
 from nightmail.web.keys import Keyring, needs_admin
@@ -21,7 +35,10 @@ from nightmail.web.pages.frame import told
 from nightmail.web.settings import Settings
 
 API = "/api/v1"
-ROUTERS = (runs.router, intakes.router, uploads.router, results.router, watch.router, money.router)
+ROUTERS = tuple(
+    each.router
+    for each in (runs, plans, intakes, uploads, results, watch, money, schedules, keys, notices, doctor)
+)
 # Of the dashboard; /runs/new is tried before /runs/{run_id}.
 PAGES = (assets.router, sign_in.router, overview.router, runs_page.router, run_page.router)
 DEFAULTS = Settings()

@@ -6,6 +6,7 @@ modules in the service's settings. Paths are followed to their ends first: `..` 
 
 from __future__ import annotations
 
+import contextlib
 import glob
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,6 +53,17 @@ def within(path: str, folders: Sequence[str]) -> Path:
     except (OSError, ValueError):
         pass
     raise closed(f"the path {path!r}", "sources or tasks")
+
+
+def open_place(path: str, folders: Sequence[str], which: str) -> None:
+    """Raises `Problem` unless what is at the path, or will be, is in one of the folders. It may be a glob or
+    a pattern."""
+    fixed = path.partition("*")[0].partition("?")[0].partition("[")[0]
+    if "\0" not in path and Path(path).is_absolute() and ".." not in Path(path).parts:
+        with contextlib.suppress(OSError):
+            if any(Path(fixed).resolve().is_relative_to(folder) for folder in folders):
+                return
+    raise closed(f"the path {path!r}", which)
 
 
 def closed(what: str, which: str) -> Problem:

@@ -16,6 +16,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Bytes, seconds, and counts; every ceiling has a default that a small machine bears."""
 
     sources: tuple[str, ...] = ()  # folders whose files a run may read by path
+    outputs: tuple[str, ...] = ()  # folders into which schedules that came by the API may write
     tasks: tuple[str, ...] = ()  # folders whose task files a run may name
     modules: tuple[str, ...] = ()  # task modules that a run may name: a package with all below it
     max_body: int = 8 * MB  # of anything but an upload
@@ -46,5 +47,6 @@ def settings_of(table: dict[str, object], home: Path) -> Settings:
     return msgspec.structs.replace(
         read,
         sources=tuple(str((home / each).resolve()) for each in read.sources),
+        outputs=tuple(str((home / each).resolve()) for each in read.outputs),
         tasks=tuple(str((home / each).resolve()) for each in read.tasks),
     )

@@ -40,6 +40,10 @@ class Keys:
         if share is not None and not 0 < share <= 1:
             raise ConfigError(f"a share is more than 0 and at most 1, such as 0.25, not {share}")
         amount = amount_of(budget)
+        if amount is not None and parse_usd(amount) == 0:
+            raise ConfigError(
+                "a tenant's budget is more than 0; who is to start nothing has its keys revoked"
+            )
         known = {each.name: each for each in await self._store.tenants.list()}.get(tenant)
         if known is None or amount is not None or share is not None:
             before = known or Tenant(name=tenant)

@@ -25,7 +25,7 @@ from nightmail.core.schedule import (
     next_after,
     output_of,
 )
-from nightmail.errors import ConfigError, NightmailError
+from nightmail.errors import ConfigError, NightmailError, NotNow
 from nightmail.stages.ports import Clock
 from nightmail.stores.base import Store
 from nightmail.tasks.base import Task
@@ -87,7 +87,7 @@ class Schedules:
         spec = msgspec.structs.replace(spec, provider=provider, base_url=base_url)
         made = await self._store.schedules.record(name, spec, now=self._clock.now(), replace=replace)
         if made is None:
-            raise ConfigError(f"there is a schedule {name!r} already; change it with --replace, or remove it")
+            raise NotNow(f"there is a schedule {name!r} already; change it with --replace, or remove it")
         return await self._status(made)
 
     async def list(self) -> list[ScheduleStatus]:

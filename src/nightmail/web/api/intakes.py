@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from nightmail.core.intake import Intake, IntakeSpec
 from nightmail.core.request import Mode, RequestState
 from nightmail.web.api.asking import Count, DeclaredTask, Money, Text
+from nightmail.web.api.reading import task_of
 from nightmail.web.api.results import ResultShown, result_shown
 from nightmail.web.asked import Asked
 from nightmail.web.keys import Reader, Submitter
-from nightmail.web.places import open_task
 from nightmail.web.problems import Problem, documented, not_found
 from nightmail.worker.intakes import IntakeResult, state_of
 
@@ -102,10 +102,7 @@ async def list_intakes(client: Asked, asker: Reader) -> Intakes:
 @router.post("", status_code=201, responses=documented(401, 403, 404, 408, 409, 413, 422, 429))
 async def create_intake(asked: NewIntake, request: Request, client: Asked, asker: Submitter) -> IntakeShown:
     """Make an intake, or find the one that was made so before."""
-    if isinstance(asked.task, DeclaredTask):
-        task = await client.declare(asked.task.declaration())
-    else:
-        task = open_task(asked.task, request.app.state.settings)
+    task = await task_of(asked.task, client, request.app.state.settings)
     limits = ("max_records", "max_tokens", "max_wait_seconds", "max_waiting", "shared")
     options = asked.model_dump(exclude={"intake_id", "task", *limits}, mode="json", exclude_none=True)
     spec = IntakeSpec(task=task, options=options, **{name: getattr(asked, name) for name in limits})

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, BeforeValidator
 
-from nightmail.core.pricing import format_usd
+from nightmail.web.api.views import usd_shown
 from nightmail.web.asked import Asked
 from nightmail.web.keys import Reader
 from nightmail.web.problems import documented
@@ -83,9 +83,9 @@ async def list_costs(
                 requests=each.requests,
                 input_tokens=each.input_tokens,
                 output_tokens=each.output_tokens,
-                cost_usd=format_usd(each.cost_pusd),
-                sync_cost_usd=format_usd(each.sync_cost_pusd),
-                wasted_usd=format_usd(each.wasted_pusd),
+                cost_usd=usd_shown(each.cost_pusd),
+                sync_cost_usd=usd_shown(each.sync_cost_pusd),
+                wasted_usd=usd_shown(each.wasted_pusd),
             )
             for each in found
         ]

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 
-from nightmail.web.api.asking import DeclaredTask, NewRun, Resume, Retry, Source
+from nightmail.web.api.asking import NewRun, Resume, Retry
+from nightmail.web.api.reading import options_of, source_of, task_of
 from nightmail.web.api.views import Events, Runs, RunShown, event_shown, run_shown
 from nightmail.web.asked import Asked
-from nightmail.web.fetch import fetch
-from nightmail.web.keys import Asker, OwnRun, Reader, Submitter
-from nightmail.web.places import open_source, open_task
+from nightmail.web.keys import OwnRun, Reader, Submitter
 from nightmail.web.problems import documented
-from nightmail.web.settings import Settings
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 PAGE = 50
@@ -46,26 +43,18 @@ async def list_runs(
 @router.post("", status_code=201, responses=documented(401, 403, 404, 408, 409, 413, 422, 429, 507))
 async def start_run(asked: NewRun, request: Request, client: Asked, asker: Submitter) -> RunShown:
     """Start a run, or find the one that this task over this source is."""
-    settings: Settings = request.app.state.settings
-    source = await _source(asked.source, client, asker, settings)
-    if isinstance(asked.task, DeclaredTask):
-        task = await client.declare(asked.task.declaration())
-    else:
-        task = open_task(asked.task, settings)
-    options = asked.model_dump(exclude={"task", "source"})
-    return run_shown(await client.start(task, source, tenant=asker.tenant, **options))
-
-
-async def _source(source: Source, client: Asked, asker: Asker, settings: Settings) -> Any:
-    if source.records is not None:
-        return source.records
-    if source.path is not None:
-        return open_source(source.path, settings)
-    upload_id = source.upload_id
-    if source.url is not None:
-        pieces: AsyncIterator[bytes] = fetch(source.url, settings)
-        upload_id, _ = await client.uploads.receive(pieces, source.format, tenant=asker.tenant)
-    return await client.uploads.path(upload_id or "", tenant=asker.tenant)
+    settings = request.app.state.settings
+    source = await source_of(asked.source, client, asker, settings)
+    task = await task_of(asked.task, client, settings)
+    status = await client.start(
+        task,
+        source,
+        tenant=asker.tenant,
+        new=asked.new,
+        as_started=asked.as_started,
+        **options_of(asked, client),
+    )
+    return run_shown(status)
 
 
 @router.get("/{run_id}", responses=documented(401, 404, 422, 429))

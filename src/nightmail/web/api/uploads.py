@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 
+from nightmail.errors import SourceError
 from nightmail.web.asked import Asked
 from nightmail.web.keys import Submitter
-from nightmail.web.problems import documented
+from nightmail.web.problems import documented, not_found
 from nightmail.worker.uploads import Format
 
 router = APIRouter(prefix="/uploads", tags=["runs"])
 
 
 class Upload(BaseModel):
-    """An input that is kept. The same bytes have the same id."""
+    """An input that is kept. The same bytes have the same id: the first 32 digits of their SHA-256, a dot,
+    and the format."""
 
     upload_id: str
     bytes: int
+
+
+@router.get("/{upload_id}", responses=documented(401, 403, 404, 429))
+async def read_upload(upload_id: str, client: Asked, asker: Submitter) -> Upload:
+    """An upload that is still kept: what has the same content need not be sent again."""
+    try:
+        path = await client.uploads.path(upload_id, tenant=asker.tenant)
+        return Upload(upload_id=upload_id, bytes=(await asyncio.to_thread(path.stat)).st_size)
+    except (SourceError, FileNotFoundError) as error:
+        raise not_found("such upload") from error
 
 
 @router.post(

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from nightmail.core.pricing import format_usd
 from nightmail.core.progress import BatchView, RunStatus, summary
 from nightmail.stores.base import Event
 
@@ -27,7 +28,8 @@ class BatchShown(BaseModel):
 
 class RunShown(BaseModel):
     """A run. records = succeeded + failed + cancelled + open, always; money is in USD, null where a price is
-    unknown; `eta_seconds` is a range."""
+    unknown; `eta_seconds` is a range; `unchanged` counts further records, which an earlier run of the
+    schedule has delivered as they are."""
 
     run_id: str
     task: str
@@ -40,12 +42,15 @@ class RunShown(BaseModel):
     failed: int
     cancelled: int
     open: int
+    in_batch: int
+    unchanged: int
     batches: int
     batches_done: int
     requests_sent: int
     input_tokens: int
     output_tokens: int
     enqueued_tokens: int
+    quotas: dict[str, int]
     cost_usd: str | None
     sync_cost_usd: str | None
     savings_usd: str | None
@@ -88,10 +93,18 @@ class Events(BaseModel):
 def run_shown(status: RunStatus) -> RunShown:
     said = summary(status)
     own: dict[str, Any] = {name: said[name] for name in RunShown.model_fields if name in said}
+    own |= {
+        "cost_usd": usd_shown(status.cost_pusd),
+        "sync_cost_usd": usd_shown(status.sync_cost_pusd),
+        "savings_usd": usd_shown(status.savings_pusd),
+        "wasted_usd": usd_shown(status.wasted_pusd),
+    }
     return RunShown(
         **own,
         task=status.task_name,
         tenant=status.tenant,
+        in_batch=status.in_batch,
+        quotas=status.quotas,
         priority=status.priority,
         batches_done=status.batches_done,
         enqueued_tokens=status.enqueued_tokens,
@@ -102,6 +115,11 @@ def run_shown(status: RunStatus) -> RunShown:
         finished_at=status.finished_at,
         active=[batch_shown(batch) for batch in status.active],
     )
+
+
+def usd_shown(pusd: int | None) -> str | None:
+    """Pico-USD as the API has money: a text in USD, null where a price is unknown."""
+    return None if pusd is None else format_usd(pusd)
 
 
 def batch_shown(batch: BatchView) -> BatchShown:
