@@ -18,8 +18,8 @@ from nightmail.core.run import PauseReason, RunState, Wish
 from nightmail.core.usage import Usage
 from nightmail.errors import AuthenticationFailed, BillingBlocked, ProviderUnavailable, RateLimited, TaskError
 from nightmail.providers.base import BatchError
-from nightmail.stages import failures
-from nightmail.testing.desk import Desk
+from nightmail.stages import failures, plan
+from nightmail.testing.desk import Desk, Plain
 from nightmail.testing.faults import TroublePlan
 from nightmail.testing.provider import ScriptedProvider, completion, row
 
@@ -80,6 +80,21 @@ async def test_batches_hold_what_the_limits_allow(tmp_path):
     await desk.drive()
 
     assert sorted(len(batch.lines) for batch in desk.provider.batches.values()) == [2, 4]
+
+
+async def test_what_one_look_leaves_out_is_planned_by_the_next_whatever_its_model(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "AT_ONCE", 11)
+
+    class Either(Plain):
+        def model_for(self, record):
+            return "gpt-4o" if int(record["id"][1:]) % 2 else "gpt-4o-mini"
+
+    rows = [{"id": f"r{n}", "text": f"thing {n}"} for n in range(40)]
+    limits = Limits(max_batch_requests=3)
+    desk = Desk(tmp_path, ScriptedProvider(known_limits=limits), task=Either, rows=rows)
+    async with asyncio.timeout(60):
+        await desk.drive()
+    assert len(desk.outputs()) == 40
 
 
 async def test_a_bad_answer_is_asked_again_with_the_complaint_and_then_counts(tmp_path):

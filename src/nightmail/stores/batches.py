@@ -240,7 +240,7 @@ def _insert(tx: Transaction, run_no: int, new: NewBatch, now: datetime) -> Batch
         now=at(now),
     )
     in_batch = move_request(RequestState.READY, RequestEvent.BATCHED)
-    waiting = 0
+    moved = waiting = 0
     if last - first + 1 == len(new.seqs) and first > run["planned_seq"]:
         moved = tx.run(
             "batch_range",
@@ -250,7 +250,7 @@ def _insert(tx: Transaction, run_no: int, new: NewBatch, now: datetime) -> Batch
             last=last,
             group_no=new.group.group_no,
         )
-    else:
+    if not moved:
         seqs = msgspec.json.encode(new.seqs).decode()
         waiting = sum(row["n"] for row in tx.rows("count_waiting", run_no=run_no, seqs=seqs))
         moved = tx.many("batch_one", ((number, run_no, seq) for seq in new.seqs))

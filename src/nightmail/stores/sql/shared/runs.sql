@@ -89,4 +89,9 @@ UPDATE runs SET counted_tokens = counted_tokens + :counted, billed_tokens = bill
 WHERE run_no = :run_no;
 
 -- name: set_planned_seq
-UPDATE runs SET planned_seq = max(planned_seq, :seq) WHERE run_no = :run_no;
+-- Not beyond a new request that is left out, whatever its group: nobody would look for it any more.
+UPDATE runs SET planned_seq = coalesce(
+  (SELECT min(q.seq) - 1 FROM requests q
+   WHERE q.run_no = :run_no AND q.seq > runs.planned_seq AND q.state = 'ready' AND q.batch_no IS NULL),
+  max(planned_seq, :seq))
+WHERE run_no = :run_no;
