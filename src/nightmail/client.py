@@ -36,6 +36,7 @@ from nightmail.worker.begin import INTAKE, begin, want
 from nightmail.worker.clock import RealClock
 from nightmail.worker.estimating import plan_of
 from nightmail.worker.hooks import Hooks
+from nightmail.worker.inquiries import Inquiries
 from nightmail.worker.intakes import Intakes
 from nightmail.worker.keys import Keys
 from nightmail.worker.options import RunOptions, amount_of, travel_of
@@ -311,6 +312,11 @@ class Client:
         assert self._store is not None
         assert self._intakes is not None
         return self._intakes
+
+    @property
+    def inquiries(self) -> Inquiries:
+        """Questions of a person: a batch, a record, a search, why it failed, how full the queues are."""
+        return Inquiries(self._store, Spool(self.settings.spool), self._clock)
 
     @property
     def uploads(self) -> Uploads:

@@ -4,6 +4,8 @@ NightmailError
 ├── ConfigError              you: an option, a setting, a path
 │   ├── RunChanged           you: the same command now means something else; says what
 │   ├── UnknownRun           you: there is no run of that name
+│   ├── UnknownBatch         you: there is no batch of that name
+│   ├── UnknownRecord        you: the run has no record with that key or number
 │   └── NotNow               you: what was asked for cannot be done in the state that the run is in
 ├── TaskError                you: the task's class or its output type
 ├── SourceError              you: the input; names the file and the line
@@ -45,6 +47,14 @@ class RunChanged(ConfigError):
 
 class UnknownRun(ConfigError):
     """There is no such run in this home."""
+
+
+class UnknownBatch(ConfigError):
+    """There is no such batch in this home."""
+
+
+class UnknownRecord(ConfigError):
+    """The run has no such record."""
 
 
 class NotNow(ConfigError):

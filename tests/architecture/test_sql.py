@@ -50,6 +50,12 @@ def uses() -> Iterator[Use]:
             )
 
 
+def _places(sql: str) -> int:
+    """How many values a bulk statement takes for each row: one for each ?, or up to the highest ?9."""
+    numbered = re.findall(r"\?(\d+)", sql)
+    return max(map(int, numbered)) if numbered else sql.count("?")
+
+
 def _pattern(name: ast.Constant | ast.JoinedStr) -> str:
     if isinstance(name, ast.Constant):
         return re.escape(str(name.value))
@@ -88,7 +94,7 @@ def test_every_query_is_legal_in_the_schema() -> None:
         parameters = dict.fromkeys(PARAMETER.findall(code_of(sql)))
         try:
             # EXPLAIN compiles the statement and runs nothing.
-            database.execute(f"EXPLAIN {code_of(sql)}", parameters or [None] * sql.count("?"))
+            database.execute(f"EXPLAIN {code_of(sql)}", parameters or [None] * _places(sql))
         except sqlite3.Error as error:
             pytest.fail(f"{name}: {error}")
     database.close()

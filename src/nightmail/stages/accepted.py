@@ -37,7 +37,7 @@ class Accepted:
         # Places in `asked`. Not the whole answer: it would hold the bytes of its line.
         self._held: list[tuple[int, str, Usage, str | None, Any, int, int]] = []
         self._bytes = 0
-        self._written: list[list[int]] = [[], [], [], []]
+        self._written: list[list[Any]] = [[], [], [], [], [], [], []]
 
     def add(self, at: int, response: Response, output: Any, offset: int, length: int) -> bool:
         """One more, to the request at that place; is it time to write?"""
@@ -57,6 +57,9 @@ class Accepted:
         costs = bill.add_all(usages, [asked.tokens[at] for at in places], tiers)
         inputs = [usage.input_tokens for usage in usages]
         given = [usage.output_tokens for usage in usages]
+        columns = (seqs, repeat(file_no, len(seqs)), offsets, lengths, inputs, given, costs)
+        for column, values in zip(self._written, columns, strict=True):
+            column.extend(values)
         attempts = [1] * len(seqs)
         dollars = [None if cost is None else cost / PICO for cost in costs]
         for row, seq in enumerate(seqs) if asked.before else ():
@@ -67,10 +70,6 @@ class Accepted:
             given[row] += before.output_tokens
             cost = costs[row]
             dollars[row] = None if cost is None or before.pusd is None else (cost + before.pusd) / PICO
-        for column, values in zip(
-            self._written, (seqs, repeat(file_no, len(seqs)), offsets, lengths), strict=True
-        ):
-            column.extend(values)
         meta = ([model or self._model for model in models], attempts, inputs, given, dollars)
         self._part.add(seqs, [asked.keys[at] for at in places], self._rows(outputs), meta)
 

@@ -14,6 +14,7 @@ from nightmail.providers.base import RemoteBatch
 from nightmail.stages.extras import ask_to_end
 from nightmail.stages.hurry import end_if_late
 from nightmail.stages.ports import Access
+from nightmail.stages.seen import seen_of
 
 # From so many batches on, one list call is cheaper than asking after each.
 LIST_FROM = 6
@@ -96,16 +97,17 @@ async def note(ports: Access, run: Run, batch: Batch, remote: RemoteBatch) -> Ba
         "output_file_id": remote.output_file_id or batch.output_file_id,
         "error_file_id": remote.error_file_id or batch.error_file_id,
     }
+    seen = seen_of(remote)
     if remote.phase not in ENDED_PHASES:
         return await ports.store.batches.record(
-            ports.lease, batch, None, now=now, due_at=look_again, ended_at=None, **told
+            ports.lease, batch, None, now=now, seen=seen, due_at=look_again, ended_at=None, **told
         )
     # After a clock that was set back the grace begins anew.
     ended_at = min(batch.ended_at or now, now)
     if _may_name_files_yet(remote) and now - ended_at < GRACE:
         soon = now + next_look(now - ended_at, chance=ports.clock.chance(), interval=run.spec.poll_interval)
         return await ports.store.batches.record(
-            ports.lease, batch, None, now=now, due_at=soon, ended_at=ended_at, **told
+            ports.lease, batch, None, now=now, seen=seen, due_at=soon, ended_at=ended_at, **told
         )
     first = remote.errors[0] if remote.errors and remote.phase is Phase.FAILED else None
     return await ports.store.batches.record(
@@ -113,6 +115,7 @@ async def note(ports: Access, run: Run, batch: Batch, remote: RemoteBatch) -> Ba
         batch,
         BatchEvent.ENDED,
         now=now,
+        seen=seen,
         ended_at=ended_at,
         due_at=None,
         error_code=first.code or "failed" if first else None,

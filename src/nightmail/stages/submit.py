@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from datetime import datetime, timedelta
+from typing import Any
 
 from nightmail.core.batch import Batch, BatchState
 from nightmail.core.lifecycle import BatchEvent
@@ -34,6 +35,7 @@ from nightmail.stages.money import admission
 from nightmail.stages.plan import limits_for
 from nightmail.stages.ports import Access, Ports, tell
 from nightmail.stages.refused import settle_refused
+from nightmail.stages.seen import seen_of
 from nightmail.stages.tidy import input_name, tidy
 from nightmail.telemetry import EventName
 
@@ -172,6 +174,7 @@ async def record_submitted(ports: Access, batch: Batch, remote: RemoteBatch) -> 
         batch,
         BatchEvent.SUBMITTED,
         now=ports.clock.now(),
+        seen=seen_of(remote),
         provider_batch_id=remote.id,
         status=remote.status,
         phase=remote.phase,
@@ -193,5 +196,5 @@ async def _refuse(ports: Ports, run: Run, batch: Batch, error: RequestRefused) -
     return refused
 
 
-async def _keep(ports: Ports, batch: Batch, event: BatchEvent, **changes: str | None) -> Batch:
+async def _keep(ports: Ports, batch: Batch, event: BatchEvent, **changes: Any) -> Batch:
     return await ports.store.batches.record(ports.lease, batch, event, now=ports.now(), **changes)

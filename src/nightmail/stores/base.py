@@ -22,6 +22,7 @@ from nightmail.core.request import Endpoint
 from nightmail.core.run import KeyKind, PauseReason, Run, RunSpec, Wish
 from nightmail.stores.base_events import Events
 from nightmail.stores.base_figures import FigureReader
+from nightmail.stores.base_inquiries import BatchWhole, Inquiries, Seen, Troubled
 from nightmail.stores.base_intakes import Cut, Handed, HandedPage, IntakeRow, Intakes, Taken
 from nightmail.stores.base_notices import Notices
 from nightmail.stores.base_pages import Cost, PageRow, Pages, Queue
@@ -60,6 +61,7 @@ __all__ = [
     "Asked",
     "Attempt",
     "BatchSums",
+    "BatchWhole",
     "Batches",
     "Before",
     "Cost",
@@ -71,6 +73,7 @@ __all__ = [
     "Group",
     "Handed",
     "HandedPage",
+    "Inquiries",
     "IntakeRow",
     "Intakes",
     "Key",
@@ -86,6 +89,7 @@ __all__ = [
     "RequestRow",
     "Requests",
     "Runs",
+    "Seen",
     "Setback",
     "Shard",
     "Spending",
@@ -95,6 +99,7 @@ __all__ = [
     "Tally",
     "Tenants",
     "Tenure",
+    "Troubled",
 ]
 
 
@@ -262,7 +267,7 @@ class Requests(Protocol):
         ...
 
     async def list_failures(self, run_no: int, *, after: int, limit: int) -> list[Failure]: ...
-    async def read(self, run_no: int, key: Key) -> RequestRow | None: ...
+    async def read(self, run_no: int, seq: int) -> RequestRow | None: ...
     async def list_attempts(self, run_no: int, seq: int) -> list[Attempt]: ...
     async def record_file(self, lease: Lease, *, path: str, bytes: int) -> int:
         """Number a spool file."""
@@ -304,9 +309,17 @@ class Batches(Protocol):
         ...
 
     async def record(
-        self, lease: Lease, batch: Batch, event: BatchEvent | None, *, now: datetime, **changes: Any
+        self,
+        lease: Lease,
+        batch: Batch,
+        event: BatchEvent | None,
+        *,
+        now: datetime,
+        seen: Seen | None = None,
+        **changes: Any,
     ) -> Batch:
-        """Move the batch by its table (or not at all, event None) and note what changed."""
+        """Move the batch by its table (or not at all, event None) and note what changed, and what the look
+        showed that it is told after."""
         ...
 
     async def record_extra(
@@ -344,6 +357,8 @@ class Store(Protocol):
     def tenants(self) -> Tenants: ...
     @property
     def pages(self) -> Pages: ...
+    @property
+    def inquiries(self) -> Inquiries: ...
     @property
     def intakes(self) -> Intakes: ...
     @property

@@ -24,8 +24,9 @@ class PageRow(NamedTuple):
 
 
 class Queue(NamedTuple):
-    """One model's queue at an account: what is in flight (of one tenant, if asked for one), and what the
-    provider's refusals have taught."""
+    """One model's queue at an account: what is in flight and what is planned (of one tenant, if asked for
+    one), and what the provider's refusals have taught: the limit that it named and when, how often it has
+    refused in a row, until when nothing is tried."""
 
     account: str
     model: str
@@ -33,7 +34,11 @@ class Queue(NamedTuple):
     requests: int
     tokens: int
     limit_tokens: int | None
+    learned_at: datetime | None
+    refusals: int
     blocked_until: datetime | None
+    planned: int
+    planned_tokens: int
 
 
 class Cost(NamedTuple):

@@ -15,9 +15,10 @@ from nightmail.core.quota import Enqueued, Hold, Learned, after_acceptance, afte
 from nightmail.core.request import RequestState
 from nightmail.errors import IllegalMove, StoreError
 from nightmail.stores.admission import admit, read_enqueued, read_learned, write_learned
-from nightmail.stores.base import Admission, Lease, NewBatch, Spending
+from nightmail.stores.base import Admission, Lease, NewBatch, Seen, Spending
 from nightmail.stores.database import Database, Transaction, at
 from nightmail.stores.events import insert_event
+from nightmail.stores.looks import tell_end, write_seen
 from nightmail.stores.rows import batch_of
 from nightmail.stores.tallies import move_tally
 from nightmail.telemetry import EventName
@@ -124,7 +125,14 @@ class SqliteBatches:
         await self._database.write(work)
 
     async def record(
-        self, lease: Lease, batch: Batch, event: BatchEvent | None, *, now: datetime, **changes: Any
+        self,
+        lease: Lease,
+        batch: Batch,
+        event: BatchEvent | None,
+        *,
+        now: datetime,
+        seen: Seen | None = None,
+        **changes: Any,
     ) -> Batch:
         if event is BatchEvent.ENDED:
             changes.setdefault("ended_at", now)
@@ -134,8 +142,10 @@ class SqliteBatches:
         def work(tx: Transaction) -> Batch:
             tx.fence(lease)
             moved = record_batch(tx, batch, event, **changes)
+            if seen is not None:
+                write_seen(tx, batch, seen, now)
             if event is BatchEvent.ENDED:
-                _tell_end(tx, moved, now)
+                tell_end(tx, moved, now)
             return moved
 
         return await self._database.write(work)
@@ -197,20 +207,6 @@ def _assignment(column: str) -> str:
         return f"{column} = :{column}"
     return (
         "due_at = CASE WHEN state = 'in_progress' AND due_at IS NOT :due_seen_ THEN due_at ELSE :due_at END"
-    )
-
-
-def _tell_end(tx: Transaction, batch: Batch, now: datetime) -> None:
-    insert_event(
-        tx,
-        batch.run_no,
-        EventName.BATCH_ENDED,
-        now=now,
-        batch_no=batch.batch_no,
-        phase=batch.phase,
-        requests=batch.requests,
-        completed=batch.completed,
-        failed=batch.failed,
     )
 
 

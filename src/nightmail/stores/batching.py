@@ -3,7 +3,6 @@ and where their lines are, and where the answers are."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -14,9 +13,9 @@ from nightmail.core.batch import Batch
 from nightmail.core.planning import Item
 from nightmail.core.request import Endpoint, RequestState
 from nightmail.core.retry import LONGEST_DELAY
-from nightmail.stores.base import Address, Asked, Before, Group, Member, Ready
+from nightmail.stores.base import Address, Asked, Before, Group, Member, Ready, RequestRow
 from nightmail.stores.database import Transaction, at
-from nightmail.stores.rows import address_of, span_of
+from nightmail.stores.rows import request_of, span_of
 
 
 def read_ready(tx: Transaction, run_no: int, now: datetime, limit: int) -> list[Ready]:
@@ -60,15 +59,17 @@ def read_asked(tx: Transaction, batch: Batch) -> Asked:
     return Asked(seqs=seqs, keys=keys, tokens=tokens, before=before)
 
 
-def answer_of(tx: Transaction, row: sqlite3.Row) -> Address | None:
-    """Where the newest answer of a request is. One that was judged anew is where it was when it failed."""
-    if row["state"] == RequestState.SUCCEEDED and (
-        answers := tx.row("read_answers", batch_no=row["batch_no"])
-    ):
-        found = msgspec.msgpack.decode(answers["packed"], type=AnswerIndex).find(row["seq"])
-        if found is not None:
-            return Address(*found)
-    return address_of(row["answer_file_no"], row["answer_offset"], row["answer_length"])
+def read_request(tx: Transaction, run_no: int, seq: int) -> RequestRow | None:
+    """One request. What an accepted answer took is not in its row; an answer that was judged anew is where
+    it was when it failed."""
+    row = tx.row("read_request", run_no=run_no, seq=seq)
+    if row is None:
+        return None
+    if row["state"] != RequestState.SUCCEEDED:
+        return request_of(row)
+    packed = tx.row("read_answers", batch_no=row["batch_no"])
+    found = packed and msgspec.msgpack.decode(packed["packed"], type=AnswerIndex).find(seq)
+    return request_of(row, found or None)
 
 
 def read_ranges(tx: Transaction, batch: Batch) -> list[Address]:

@@ -239,6 +239,7 @@ class Attempt(NamedTuple):
     reason: Reason
     message: str
     finish: Finish | None
+    request: Address | None  # the line that was sent; None if there was none
     answer: Address | None
     input_tokens: int
     output_tokens: int
@@ -275,6 +276,10 @@ class RequestRow(NamedTuple):
     answer: Address | None
     reason: Reason | None
     batch_id: BatchId | None
+    batch_no: int | None
+    spent_input: int
+    spent_output: int
+    spent_pusd: int | None
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):

@@ -36,6 +36,7 @@ def settle(
     moved, answered = 0, len(successes)
     if setbacks:
         moved += tx.many("set_back_one", (_set_back(each, run_no, batch_no) for each in setbacks))
+        # Before its line is replaced: an attempt names the line that was sent.
         tx.many("insert_attempt", (_attempt(each, run_no, batch_no, now) for each in setbacks))
         tx.many(
             "replace_line",
@@ -112,7 +113,7 @@ def _set_back(each: Setback, run_no: int, batch_no: int) -> tuple[object, ...]:
 def _attempt(each: Setback, run_no: int, batch_no: int, now: datetime) -> tuple[object, ...]:
     answer = each.answer or (None, None, None)
     return (
-        run_no, each.seq, run_no, each.seq, batch_no, each.outcome, each.reason, each.message,
+        run_no, each.seq, batch_no, each.outcome, each.reason, each.message,
         each.finish, *answer,
         each.input_tokens, each.output_tokens, each.cost_pusd, at(now),
     )  # fmt: skip
@@ -123,7 +124,7 @@ def record_unsent(tx: Transaction, run_no: int, rows: Sequence[FailedRow], now: 
     tx.many(
         "insert_attempt",
         (
-            (run_no, row.seq, run_no, row.seq, None, "unsent", row.reason, row.message,
+            (run_no, row.seq, None, "unsent", row.reason, row.message,
              None, None, None, None, 0, 0, 0, at(now))
             for row in rows
         ),

@@ -26,12 +26,12 @@ class SqlitePages:
         rows = await self._database.read(
             lambda tx: tx.rows("page_of_requests", run_no=run_no, after=after, limit=limit, state=state)
         )
-        return [_page_row(row) for row in rows]
+        return [page_row(row) for row in rows]
 
     async def rows(self, run_no: int, seqs: Sequence[int]) -> Sequence[PageRow]:
         numbers = msgspec.json.encode(list(seqs)).decode()
         rows = await self._database.read(lambda tx: tx.rows("read_requests", run_no=run_no, seqs=numbers))
-        return [_page_row(row) for row in rows]
+        return [page_row(row) for row in rows]
 
     async def queues(self, *, tenant: str | None) -> Sequence[Queue]:
         rows = await self._database.read(lambda tx: tx.rows("list_queues", tenant=tenant))
@@ -43,7 +43,11 @@ class SqlitePages:
                 row["requests"],
                 row["tokens"],
                 row["limit_tokens"],
+                moment(row["learned_at"]),
+                row["refusals"],
                 moment(row["blocked_until"]),
+                row["planned"],
+                row["planned_tokens"],
             )
             for row in rows
         ]
@@ -53,7 +57,8 @@ class SqlitePages:
         return [Cost(*row) for row in rows]
 
 
-def _page_row(row: sqlite3.Row) -> PageRow:
+def page_row(row: sqlite3.Row) -> PageRow:
+    """A row of the queries that give a page of requests."""
     return PageRow(
         row["seq"],
         row["key"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,7 +10,6 @@ from itertools import accumulate, repeat
 from nightmail.core.answer_index import AnswerIndex
 from nightmail.core.batch import Batch
 from nightmail.core.failure import Reason
-from nightmail.core.ids import BatchId
 from nightmail.core.lifecycle import BatchEvent, RequestEvent, RunEvent, move_request
 from nightmail.core.request import Endpoint, RequestState
 from nightmail.errors import IllegalMove
@@ -35,10 +33,10 @@ from nightmail.stores.base import (
     Tally,
 )
 from nightmail.stores.batches import insert_batches
-from nightmail.stores.batching import answer_of, read_asked, read_members, read_ranges, read_ready
+from nightmail.stores.batching import read_asked, read_members, read_ranges, read_ready, read_request
 from nightmail.stores.database import Database, Transaction, moment
 from nightmail.stores.outcomes import record_unsent, settle, settle_extras
-from nightmail.stores.rows import address_of, attempt_of, failure_of
+from nightmail.stores.rows import attempt_of, failure_of
 from nightmail.stores.runs import move
 from nightmail.stores.tallies import add_tally, move_tally, read_tally
 
@@ -233,28 +231,8 @@ class SqliteRequests:
 
         return await self._database.read(work)
 
-    async def read(self, run_no: int, key: Key) -> RequestRow | None:
-        def work(tx: Transaction) -> tuple[sqlite3.Row, Address | None] | None:
-            row = tx.row("read_request", run_no=run_no, key=key)
-            return None if row is None else (row, answer_of(tx, row))
-
-        found = await self._database.read(work)
-        if found is None:
-            return None
-        row, answer = found
-        return RequestRow(
-            row["seq"],
-            row["key"],
-            RequestState(row["state"]),
-            row["attempts"],
-            row["expiries"],
-            row["model"] or "",
-            row["tokens"],
-            address_of(row["file_no"], row["offset"], row["length"]),
-            answer,
-            Reason(row["reason"]) if row["reason"] else None,
-            BatchId(row["batch_id"]) if row["batch_id"] else None,
-        )
+    async def read(self, run_no: int, seq: int) -> RequestRow | None:
+        return await self._database.read(lambda tx: read_request(tx, run_no, seq))
 
     async def list_attempts(self, run_no: int, seq: int) -> list[Attempt]:
         rows = await self._database.read(lambda tx: tx.rows("list_attempts", run_no=run_no, seq=seq))

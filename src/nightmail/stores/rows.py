@@ -7,13 +7,14 @@ from typing import Any
 
 import msgspec
 
+from nightmail.core.answer_index import Found
 from nightmail.core.batch import Batch, BatchState, Phase
 from nightmail.core.failure import Reason
 from nightmail.core.ids import BatchId, RunId
-from nightmail.core.request import Endpoint, Mode
+from nightmail.core.request import Endpoint, Mode, RequestState
 from nightmail.core.result import Finish
 from nightmail.core.run import KeyKind, PauseReason, Run, RunSpec, RunState, Wish
-from nightmail.stores.base import Address, Attempt, Failure
+from nightmail.stores.base import Address, Attempt, Failure, RequestRow
 from nightmail.stores.database import moment
 
 RUN_TIMES = ("created_at", "hurried_at", "finished_at", "delivered_at")
@@ -40,7 +41,7 @@ def run_of(row: sqlite3.Row) -> Run:
     return Run(**fields)
 
 
-def batch_of(row: sqlite3.Row) -> Batch:
+def batch_of(row: sqlite3.Row | dict[str, Any]) -> Batch:
     fields: dict[str, Any] = dict(row)
     for name in BATCH_TIMES:
         fields[name] = moment(fields[name])
@@ -67,6 +68,33 @@ def failure_of(row: sqlite3.Row, history: list[Attempt]) -> Failure:
     )
 
 
+def request_of(row: sqlite3.Row, accepted: Found | None = None) -> RequestRow:
+    """With what its `accepted` answer took beside what the row says of those before it."""
+    answer = address_of(row["answer_file_no"], row["answer_offset"], row["answer_length"])
+    spent_input, spent_output, pusd = row["spent_input"], row["spent_output"], row["spent_pusd"]
+    if accepted is not None:
+        answer = Address(accepted.file_no, accepted.offset, accepted.length)
+        spent_input, spent_output = spent_input + accepted.input_tokens, spent_output + accepted.output_tokens
+        pusd = None if pusd is None or accepted.cost_pusd is None else pusd + accepted.cost_pusd
+    return RequestRow(
+        row["seq"],
+        row["key"],
+        RequestState(row["state"]),
+        row["attempts"],
+        row["expiries"],
+        row["model"] or "",
+        row["tokens"],
+        address_of(row["file_no"], row["offset"], row["length"]),
+        answer,
+        Reason(row["reason"]) if row["reason"] else None,
+        BatchId(row["batch_id"]) if row["batch_id"] else None,
+        row["batch_no"],
+        spent_input,
+        spent_output,
+        pusd,
+    )
+
+
 def attempt_of(row: sqlite3.Row) -> Attempt:
     ended_at = moment(row["ended_at"])
     assert ended_at is not None
@@ -79,6 +107,7 @@ def attempt_of(row: sqlite3.Row) -> Attempt:
         reason=Reason(row["reason"]),
         message=row["message"],
         finish=Finish(row["finish"]) if row["finish"] else None,
+        request=address_of(row["file_no"], row["offset"], row["length"]),
         answer=address_of(row["answer_file_no"], row["answer_offset"], row["answer_length"]),
         input_tokens=row["input_tokens"],
         output_tokens=row["output_tokens"],

@@ -12,6 +12,7 @@ from nightmail.stores.database import Database
 from nightmail.stores.delivered import SqliteDelivered
 from nightmail.stores.events import SqliteEvents
 from nightmail.stores.figures import SqliteFigures
+from nightmail.stores.inquiries import SqliteInquiries
 from nightmail.stores.intakes import SqliteIntakes
 from nightmail.stores.notices import SqliteNotices
 from nightmail.stores.pages import SqlitePages
@@ -38,6 +39,7 @@ class SqliteStore:
         self.figures = SqliteFigures(database)
         self.tenants = SqliteTenants(database)
         self.pages = SqlitePages(database)
+        self.inquiries = SqliteInquiries(database)
         self.intakes = SqliteIntakes(database)
 
     @classmethod

@@ -32,6 +32,8 @@ from nightmail.errors import (
     SourceError,
     StoreError,
     TaskError,
+    UnknownBatch,
+    UnknownRecord,
     UnknownRun,
 )
 
@@ -96,6 +98,10 @@ def problem_of(error: NightmailError) -> Problem:
         case UnknownRun():
             # Its own text names the runs that there are.
             return not_found("such run")
+        case UnknownBatch():
+            return not_found("such batch")
+        case UnknownRecord():
+            return not_found("such record")
         case NotNow():
             return Problem(409, "not-now", text)
         case RunChanged():

@@ -7,16 +7,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from nightmail.core.ids import RunId
 from nightmail.core.progress import RunStatus, status_of
-from nightmail.core.run import KeyKind, Run
-from nightmail.errors import ConfigError, UnknownRun
+from nightmail.core.run import Run
+from nightmail.errors import UnknownRun
 from nightmail.spool import Spool
 from nightmail.stages.deliver import deliver, failures_path, final_schema, windows
-from nightmail.stages.failures import attempt_row, list_failures, write_failures
-from nightmail.stores.base import Address, Lease, Store
+from nightmail.stages.failures import list_failures, write_failures
+from nightmail.stores.base import Lease, Store
+from nightmail.worker.record import number_of, record_of, told
 from nightmail.worker.service import Service
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ NO_LEASE = ""
 
 
 async def find(store: Store, run_id: RunId | None) -> Run:
-    """The run with this id, or the newest. Raises `ConfigError` if there is none."""
+    """The run with this id, or the newest. Raises `UnknownRun`."""
     if run_id is not None:
         run = await store.runs.read(run_id)
         if run is not None:
@@ -96,35 +95,6 @@ async def failures(service: Service, run: Run) -> list[dict[str, Any]]:
 
 
 async def record(service: Service, run: Run, key: str | int) -> dict[str, Any]:
-    """One record: what was sent, each attempt that did not succeed, the last answer."""
+    """One record: what was sent, each attempt, the last answer. Raises `UnknownRecord`."""
     store, spool = service.store, Spool(service.settings.spool)
-    if run.key_kind is not KeyKind.TEXT and isinstance(key, str) and key.lstrip("-").isdigit():
-        key = int(key)
-    row = await store.requests.read(run.run_no, key)
-    if row is None:
-        raise ConfigError(f"run {run.run_id} has no record with the key {key!r}")
-    paths = await store.requests.file_paths(run.run_no)
-
-    def stored(address: Address | None) -> Any:
-        if address is None:
-            return None
-        raw = spool.read(paths[address.file_no], address.offset, address.length)
-        try:
-            return msgspec.json.decode(raw)
-        except msgspec.DecodeError:
-            return raw.decode(errors="replace")
-
-    attempts = await store.requests.list_attempts(run.run_no, row.seq)
-    return {
-        "key": row.key,
-        "record": row.seq,
-        "state": row.state,
-        "reason": row.reason,
-        "model": row.model,
-        "tokens": row.tokens,
-        "attempt_count": row.attempts,
-        "batch_id": row.batch_id,
-        "request": stored(row.request),
-        "answer": stored(row.answer),
-        "attempts": [{**attempt_row(each), "answer": stored(each.answer)} for each in attempts],
-    }
+    return told(await record_of(store, spool, run, await number_of(store, run, key)))

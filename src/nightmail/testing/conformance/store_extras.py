@@ -102,7 +102,7 @@ async def _in_progress(store: Store, lease: Lease, now: datetime) -> Batch:
 
 
 def _answer(seq: int, file_no: int) -> AnswerIndex:
-    return index_of([seq], [file_no], offsets=[0], lengths=[1])
+    return index_of([seq], [file_no], [0], [1], [10], [0], [7])
 
 
 def _back(seq: int, event: RequestEvent, due_at: datetime | None = None) -> Setback:

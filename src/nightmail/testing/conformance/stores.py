@@ -31,6 +31,7 @@ from nightmail.stores.base import (
     Store,
 )
 from nightmail.testing.conformance.store_extras import extras_are_settled_with_the_batch_that_they_double
+from nightmail.testing.conformance.store_inquiries import questions_are_answered
 from nightmail.testing.conformance.store_intakes import intakes_take_in_once_and_cut_in_order
 from nightmail.testing.conformance.store_notices import exercise_notices
 from nightmail.testing.conformance.store_schedules import schedules_start_each_occurrence_once
@@ -52,6 +53,7 @@ async def exercise_store(make: Open) -> None:
     await _everything_is_still_there(store, lease, batch_no)
     await _outcomes_settle_a_batch_at_once(store, lease)
     await _what_goes_again_is_found(store, lease)
+    await questions_are_answered(store, lease, RUN, NOW)
     await _a_lost_lease_writes_nothing(store, lease)
     await _a_finished_run_opens_again(store)
     await extras_are_settled_with_the_batch_that_they_double(store, NOW)
@@ -92,7 +94,9 @@ def a_shard(first_seq: int, count: int, *, failed: int = 0, number: int = 0) -> 
 def answered(*seqs: int, file_no: int) -> AnswerIndex:
     """Accepted answers to some requests, in the order given."""
     many = len(seqs)
-    return index_of(seqs, [file_no] * many, offsets=seqs, lengths=[10] * many)
+    return index_of(
+        seqs, [file_no] * many, seqs, [10] * many, [11] * many, [5] * many, [77] * many
+    )  # fmt: skip
 
 
 def lines_in(ranges: list[Address]) -> list[Address]:
@@ -310,9 +314,10 @@ async def _what_goes_again_is_found(store: Store, lease: Lease) -> None:
     assert await store.requests.miscounted(lease.run_no) is None
     (attempt,) = await store.requests.list_attempts(lease.run_no, 4)
     assert (attempt.number, attempt.outcome, attempt.reason) == (1, "succeeded", Reason.CHECK)
-    row = await store.requests.read(lease.run_no, "key-4")
+    row = await store.requests.read(lease.run_no, 4)
     assert row is not None
     assert (row.state, row.batch_id) == (RequestState.IN_BATCH, batch.batch_id)
+    assert attempt.request not in (None, row.request), "the line that was sent, not the one that will be"
     await store.events.record(lease.run_no, "told", now=NOW, batch_no=batch.batch_no, n=1)
     event = (await store.events.list(lease.run_no, limit=5))[-1]
     assert (event.name, event.batch_id, event.detail) == ("told", batch.batch_id, {"n": 1})

@@ -29,7 +29,8 @@ Day = Annotated[date, BeforeValidator(_written_as_a_day)]
 
 
 class QueueShown(BaseModel):
-    """A model's queue at the provider. `limit_tokens` is what its refusals have taught, null if nothing."""
+    """A model's queue at the provider: what is in flight, and what waits for room in `planned` batches.
+    `limit_tokens` is what its refusals have taught, null if nothing."""
 
     account: str
     model: str
@@ -37,7 +38,11 @@ class QueueShown(BaseModel):
     requests: int
     tokens: int
     limit_tokens: int | None
+    learned_at: datetime | None
+    refusals: int
     blocked_until: datetime | None
+    planned: int
+    planned_tokens: int
 
 
 class Quotas(BaseModel):

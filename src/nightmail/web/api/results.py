@@ -12,10 +12,9 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from nightmail.core.request import RequestState
-from nightmail.errors import ConfigError
 from nightmail.web.asked import Asked
 from nightmail.web.keys import OwnRun, Reader
-from nightmail.web.problems import documented, not_found
+from nightmail.web.problems import documented
 from nightmail.worker.pages import RecordResult
 
 router = APIRouter(prefix="/runs/{run_id}", tags=["results"])
@@ -73,10 +72,7 @@ async def list_results(
 @router.get("/records/{key:path}", responses=documented(401, 404, 422, 429))
 async def read_record(run_id: OwnRun, key: str, client: Asked, asker: Reader) -> dict[str, Any]:
     """Everything known of one record: its request, each attempt, the last answer."""
-    try:
-        return await client.record(key, run_id)
-    except ConfigError as error:
-        raise not_found("such record") from error
+    return await client.record(key, run_id)
 
 
 @router.get("/output", response_class=StreamingResponse, responses={**FILE, **documented(401, 404, 422, 429)})

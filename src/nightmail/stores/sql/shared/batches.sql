@@ -107,6 +107,21 @@ WHERE run_no = :run_no AND account = :account AND model = :model AND mode = 'bat
 SELECT provider_batch_id, batch_id FROM batches
 WHERE account = :account AND provider_batch_id IS NOT NULL;
 
+-- name: write_object
+INSERT INTO provider_objects (batch_no, seen_at, object) VALUES (:batch_no, :now, :object)
+ON CONFLICT (batch_no) DO UPDATE SET seen_at = excluded.seen_at, object = excluded.object;
+
+-- name: insert_look
+-- Nothing happens if it shows hardly more than the newest that is there.
+INSERT INTO looks (batch_no, at, status, total, completed, failed)
+SELECT :batch_no, :now, :status, :total, :completed, :failed
+WHERE NOT EXISTS (
+  SELECT 1 FROM looks
+  WHERE batch_no = :batch_no AND at = (SELECT max(at) FROM looks WHERE batch_no = :batch_no)
+    AND status = :status
+    AND abs(coalesce(completed, 0) + coalesce(failed, 0) - coalesce(:completed, 0) - coalesce(:failed, 0)) < :step)
+ON CONFLICT DO NOTHING;
+
 -- name: insert_event
 INSERT INTO events (run_no, batch_no, at, name, detail) VALUES (:run_no, :batch_no, :at, :name, :detail);
 

@@ -15,13 +15,19 @@ WHERE q.run_no = :run_no AND q.seq IN (SELECT value FROM json_each(:seqs))
 ORDER BY q.seq;
 
 -- name: list_queues
--- Models that have something in flight, or of which a limit was learned.
+-- Models that have something in flight or planned, or of which something was learned.
 SELECT k.account, k.model, coalesce(f.batches, 0) AS batches, coalesce(f.requests, 0) AS requests,
-       coalesce(f.tokens, 0) AS tokens, q.limit_tokens, q.blocked_until
+       coalesce(f.tokens, 0) AS tokens, q.limit_tokens, q.learned_at, coalesce(q.refusals, 0) AS refusals,
+       q.blocked_until, coalesce(p.batches, 0) AS planned, coalesce(p.tokens, 0) AS planned_tokens
 FROM (SELECT account, model FROM quotas
       UNION SELECT account, model FROM batches
-      WHERE state IN ('submitting', 'doubtful', 'in_progress') AND mode = 'batch') k
+      WHERE state IN ('submitting', 'doubtful', 'in_progress') AND mode = 'batch'
+      UNION SELECT account, model FROM batches WHERE state = 'planned' AND mode = 'batch') k
 LEFT JOIN quotas q ON q.account = k.account AND q.model = k.model
+LEFT JOIN (SELECT b.account, b.model, count(*) AS batches, sum(b.tokens) AS tokens
+           FROM batches b JOIN runs r ON r.run_no = b.run_no
+           WHERE b.state = 'planned' AND b.mode = 'batch' AND (:tenant IS NULL OR r.tenant = :tenant)
+           GROUP BY b.account, b.model) p ON p.account = k.account AND p.model = k.model
 LEFT JOIN (SELECT b.account, b.model, count(*) AS batches, sum(b.requests) AS requests,
                   sum(coalesce(b.reserved_tokens, b.tokens)) AS tokens
            FROM batches b JOIN runs r ON r.run_no = b.run_no

@@ -148,10 +148,12 @@ WHERE run_no = ? AND seq = ? AND batch_no = ? AND state = 'in_batch';
 UPDATE requests SET file_no = ?, offset = ?, length = ?, group_no = ?, tokens = ? WHERE run_no = ? AND seq = ?;
 
 -- name: insert_attempt
--- Bulk: run_no, seq, (run_no, seq again), batch_no, outcome, reason, message, finish, answer x3, input, output, cost, at.
-INSERT INTO attempts (run_no, seq, number, batch_no, outcome, reason, message, finish, answer_file_no,
-                      answer_offset, answer_length, input_tokens, output_tokens, cost_pusd, ended_at)
-VALUES (?, ?, 1 + (SELECT count(*) FROM attempts WHERE run_no = ? AND seq = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+-- Bulk: run_no, seq, batch_no, outcome, reason, message, finish, answer x3, input, output, cost, at.
+INSERT INTO attempts (run_no, seq, number, file_no, offset, length, batch_no, outcome, reason, message, finish,
+                      answer_file_no, answer_offset, answer_length, input_tokens, output_tokens, cost_pusd, ended_at)
+SELECT ?1, ?2, 1 + (SELECT count(*) FROM attempts WHERE run_no = ?1 AND seq = ?2), file_no, offset, length,
+       ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
+FROM requests WHERE run_no = ?1 AND seq = ?2;
 
 -- name: revalidate_one
 -- Bulk: run_no, seq. The answer that failed is good after all; it was paid for then.
@@ -209,7 +211,7 @@ ORDER BY q.seq LIMIT :limit;
 SELECT q.*, g.model, b.batch_id FROM requests q
 LEFT JOIN groups g ON g.run_no = q.run_no AND g.group_no = q.group_no
 LEFT JOIN batches b ON b.batch_no = q.batch_no
-WHERE q.run_no = :run_no AND q.key = :key;
+WHERE q.run_no = :run_no AND q.seq = :seq;
 
 -- name: list_attempts
 SELECT a.*, b.batch_id, b.model FROM attempts a LEFT JOIN batches b ON b.batch_no = a.batch_no

@@ -98,16 +98,18 @@ CREATE TABLE requests (
 CREATE INDEX requests_again ON requests (run_no, due_at)
   WHERE batch_no IS NOT NULL AND state IN ('ready', 'waiting');
 
-CREATE INDEX requests_failed ON requests (run_no, seq) WHERE state = 'failed';
+-- With the reason, so that examples of one are found among a million failures without reading their rows.
+CREATE INDEX requests_failed ON requests (run_no, seq, reason) WHERE state = 'failed';
 
--- Where the accepted answers of a settled batch are; see core/answer_index.py.
+-- The accepted answers of a settled batch: where they are and what they took; see core/answer_index.py.
 CREATE TABLE answers (
   batch_no  INTEGER PRIMARY KEY REFERENCES batches,
   run_no    INTEGER NOT NULL REFERENCES runs,
   packed    BLOB NOT NULL
 ) STRICT;
 
--- Attempts that did not succeed; where the answer of the one that did is, the table `answers` tells.
+-- Attempts that did not succeed; the one that did is in `answers`. (file_no, offset, length) is the line that
+-- was sent: the request's own may be another by now.
 CREATE TABLE attempts (
   run_no         INTEGER NOT NULL,
   seq            INTEGER NOT NULL,
@@ -117,6 +119,9 @@ CREATE TABLE attempts (
   reason         TEXT NOT NULL,
   message        TEXT NOT NULL,
   finish         TEXT,
+  file_no        INTEGER,
+  offset         INTEGER,
+  length         INTEGER,
   answer_file_no INTEGER,
   answer_offset  INTEGER,
   answer_length  INTEGER,
@@ -192,6 +197,28 @@ CREATE INDEX batches_in_flight ON batches (account, model)
 CREATE UNIQUE INDEX batches_at_provider ON batches (account, provider_batch_id)
   WHERE provider_batch_id IS NOT NULL;
 
+-- Batches that did not come to a good end, by number: few among many.
+CREATE INDEX batches_in_trouble ON batches (batch_no)
+  WHERE error_message IS NOT NULL OR phase IN ('failed', 'expired');
+
+-- What looks at a batch have shown, each time that it was something new.
+CREATE TABLE looks (
+  batch_no   INTEGER NOT NULL REFERENCES batches ON DELETE CASCADE,
+  at         TEXT NOT NULL,
+  status     TEXT NOT NULL,
+  total      INTEGER,
+  completed  INTEGER,
+  failed     INTEGER,
+  PRIMARY KEY (batch_no, at)
+) STRICT, WITHOUT ROWID;
+
+-- The provider's own object of a batch, as it was seen last; cut off where it is very long.
+CREATE TABLE provider_objects (
+  batch_no  INTEGER PRIMARY KEY REFERENCES batches ON DELETE CASCADE,
+  seen_at   TEXT NOT NULL,
+  object    TEXT NOT NULL
+) STRICT;
+
 -- What the provider's refusals have taught about a model's queue. What is enqueued is not here: it is the
 -- sum over the batches in flight.
 CREATE TABLE quotas (
@@ -236,3 +263,4 @@ CREATE TABLE events (
 ) STRICT;
 
 CREATE INDEX events_by_run ON events (run_no, event_no);
+CREATE INDEX events_by_batch ON events (batch_no, event_no) WHERE batch_no IS NOT NULL;
