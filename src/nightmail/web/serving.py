@@ -15,7 +15,6 @@ from nightmail.web.app import app
 from nightmail.web.keys import is_loopback
 from nightmail.web.loops import Loop, Work
 from nightmail.web.settings import settings_of
-from nightmail.worker.preload import preload
 
 BACKLOG = 512
 # Answers that take longer than this when the service ends are cut; what they asked for is in the store.
@@ -70,7 +69,7 @@ class Service:
                     "make one by nightmail keys add TENANT"
                 )
             if self._works:
-                await asyncio.to_thread(preload, self._client.settings.provider)
+                await asyncio.to_thread(self._client.preload)
             on_start()
             await self._server.serve(sockets=[self._listener])
         failure = self._app.state.loops.failure
