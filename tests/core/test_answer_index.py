@@ -31,6 +31,8 @@ def test_each_answer_is_found_as_it_was_put(rows: list[tuple[int | None, ...]]) 
 
     assert len(unpacked) == len(rows)
     assert {seq: unpacked.find(seq) for seq, *_ in rows} == {seq: tuple(rest) for seq, *rest in rows}
+    wanted = {seq for seq, *_ in rows[::2]} | {0}
+    assert unpacked.find_all(wanted) == {seq: tuple(rest) for seq, *rest in rows[::2]}
 
 
 @given(ANSWERS, st.integers(0, 2**33))

@@ -107,7 +107,7 @@ def test_what_may_be_at_the_provider_never_goes_straight_back_to_unsent() -> Non
 
 def test_only_open_requests_enter_a_batch() -> None:
     enter = {state for state, row in REQUEST_MOVES.items() if RequestEvent.BATCHED in row}
-    assert enter == set(OPEN_STATES) - {RequestState.IN_BATCH}
+    assert enter == set(OPEN_STATES) - {RequestState.IN_BATCH, RequestState.FOLLOWING}
 
 
 class Walk(RuleBasedStateMachine):

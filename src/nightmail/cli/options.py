@@ -111,6 +111,9 @@ PollInterval = Annotated[
 KeepRemoteFiles = Annotated[
     bool, typer.Option("--keep-remote-files", help="Leave the batch files at the provider.")
 ]
+NoDedupe = Annotated[
+    bool, typer.Option("--no-dedupe", help="Send requests that are the same each for itself, not once.")
+]
 Detach = Annotated[
     bool,
     typer.Option(

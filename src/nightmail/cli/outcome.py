@@ -111,11 +111,20 @@ def money_lines(status: RunStatus) -> list[str]:
     )
     line = f"cost {figures.money(status.cost_pusd)}{saved}, wasted {figures.money(status.wasted_pusd)}"
     again = sum(status.asked_again.values())
-    return [
+    lines = [
         f"{line}; {figures.count(again)} asked again ({figures.reasons(status.asked_again)})"
         if again
         else line
     ]
+    if status.copies:
+        lines.append(
+            f"{figures.plural(status.copies, 'record')} with the same request as another, not sent: saved "
+            f"{figures.money(status.copies_saved_pusd)} so far"
+            if status.open
+            else f"{figures.plural(status.copies, 'record')} with the same request as another, not sent: "
+            f"saved {figures.money(status.copies_saved_pusd)}"
+        )
+    return lines
 
 
 def _tokens(status: RunStatus) -> list[str]:

@@ -29,6 +29,7 @@ def plan(
     max_batch_requests: o.MaxBatchRequests = None,
     max_batch_bytes: o.MaxBatchBytes = None,
     skip_bad_rows: o.SkipBadRows = False,
+    no_dedupe: o.NoDedupe = False,
     json: o.Json = False,
 ) -> int:
     """Count records, tokens, batches, waves and money of a run. No call is made, no key is needed."""
@@ -41,6 +42,7 @@ def plan(
         "model": model,
         "mode": mode,
         "skip_bad_rows": skip_bad_rows,
+        "dedupe": not no_dedupe,
         "quotas": o.parse_quotas(quota),
         "max_batch_requests": max_batch_requests,
         "max_batch_bytes": max_batch_bytes,
@@ -64,6 +66,9 @@ def plan_lines(plan: Plan) -> list[str]:
         f"tokens    {figures.tokens(plan.tokens)} (each {figures.count(plan.tokens_min)} to "
         f"{figures.count(plan.tokens_max)}, mean {plan.tokens_mean:.0f})",
     ]
+    if plan.copies:
+        same = figures.plural(plan.copies, "record")
+        lines.append(f"copies    {same} with the same request as another: sent once, delivered to each")
     for each in plan.models:
         if each.mode is not Mode.BATCH:
             lines.append(f"calls     {figures.count(each.requests)} to {each.model} by {each.mode}")
@@ -105,6 +110,7 @@ def plan_data(plan: Plan) -> dict[str, Any]:
         "mode": plan.mode,
         "records": plan.records,
         "requests": plan.requests,
+        "copies": plan.copies,
         "tokens": {
             "total": plan.tokens,
             "min": plan.tokens_min,

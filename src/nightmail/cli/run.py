@@ -41,6 +41,7 @@ def run(
     poll_interval: o.PollInterval = None,
     skip_bad_rows: o.SkipBadRows = False,
     keep_remote_files: o.KeepRemoteFiles = False,
+    no_dedupe: o.NoDedupe = False,
     new: Annotated[
         bool, typer.Option("--new", help="Start anew, even if this command was run before.")
     ] = False,
@@ -77,6 +78,7 @@ def run(
         "max_active_batches": max_active_batches,
         "poll_interval": poll_interval,
         "keep_remote_files": keep_remote_files,
+        "dedupe": not no_dedupe,
         "new": new,
         "as_started": as_started,
     }

@@ -83,6 +83,7 @@ def add(
     poll_interval: o.PollInterval = None,
     skip_bad_rows: o.SkipBadRows = False,
     keep_remote_files: o.KeepRemoteFiles = False,
+    no_dedupe: o.NoDedupe = False,
     json: o.Json = False,
 ) -> int:
     """Start a run of a task at the times of a cron expression, or whenever files come into a folder."""
@@ -105,6 +106,7 @@ def add(
         "poll_interval": poll_interval,
         "skip_bad_rows": skip_bad_rows,
         "keep_remote_files": keep_remote_files,
+        "dedupe": not no_dedupe,
     }
 
     async def go() -> Exit:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from itertools import groupby
 from typing import NamedTuple
 
@@ -54,6 +54,15 @@ class AnswerIndex(msgspec.Struct, frozen=True, array_like=True):
             at = _native(self.numbers, "I").index(seq - self.first)
         except (ValueError, OverflowError):
             return None
+        return self._found(at)
+
+    def find_all(self, seqs: Set[int]) -> dict[int, Found]:
+        """The answers to those of these requests that have one; one look for all of them."""
+        first = self.first
+        numbers = enumerate(_native(self.numbers, "I"))
+        return {number + first: self._found(at) for at, number in numbers if number + first in seqs}
+
+    def _found(self, at: int) -> Found:
         beyond = 0
         for file_no, count in self.files:
             beyond += count

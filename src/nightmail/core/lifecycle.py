@@ -55,6 +55,8 @@ class RequestEvent(Enum):
     FAILED = "it will not be asked again"
     GIVEN_UP = "the user cancelled the run"
     RETRIED = "the user wants a failed one asked again"
+    FOLLOWED = "it is the same as an earlier record's, and shares that one's answer"
+    RELEASED = "it cannot use the answer to the other, and is sent by itself"
 
 
 RUN_MOVES: Mapping[R, Mapping[RunEvent, R]] = {
@@ -100,6 +102,7 @@ BATCH_MOVES: Mapping[B, Mapping[BatchEvent, B]] = {
 REQUEST_MOVES: Mapping[Q, Mapping[RequestEvent, Q]] = {
     Q.READY: {
         RequestEvent.BATCHED: Q.IN_BATCH,
+        RequestEvent.FOLLOWED: Q.FOLLOWING,
         RequestEvent.FAILED: Q.FAILED,
         RequestEvent.GIVEN_UP: Q.CANCELLED,
     },
@@ -112,6 +115,12 @@ REQUEST_MOVES: Mapping[Q, Mapping[RequestEvent, Q]] = {
     },
     Q.WAITING: {
         RequestEvent.BATCHED: Q.IN_BATCH,
+        RequestEvent.FAILED: Q.FAILED,
+        RequestEvent.GIVEN_UP: Q.CANCELLED,
+    },
+    Q.FOLLOWING: {
+        RequestEvent.RELEASED: Q.READY,
+        RequestEvent.SUCCEEDED: Q.SUCCEEDED,
         RequestEvent.FAILED: Q.FAILED,
         RequestEvent.GIVEN_UP: Q.CANCELLED,
     },

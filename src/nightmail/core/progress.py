@@ -42,7 +42,9 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     Money is in pico-USD, None where a price is unknown. `token_error` is how far our token counts were
     from what was billed (0.02: 2 % too low), None before the first usage came back. `eta` is a range,
     `hurried` whether the deadline has made the run leave the batch API; `unchanged` counts further records of
-    the source, which an earlier run of the schedule has delivered as they are.
+    the source, which an earlier run of the schedule has delivered as they are. `copies` are records whose
+    request is the same as another's, which alone is sent; `copies_saved_pusd` is what those that are
+    answered would have cost.
     """
 
     run_id: RunId
@@ -82,6 +84,8 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     output: str | None
     failures: str | None
     unchanged: int = 0
+    copies: int = 0
+    copies_saved_pusd: int | None = 0
 
     @property
     def savings_pusd(self) -> int | None:
@@ -107,6 +111,8 @@ def status_of(
     quotas: Mapping[str, int],
     failures: str | None,
     now: datetime,
+    copies: int = 0,
+    copies_saved_pusd: int | None = 0,
 ) -> RunStatus:
     """Put together what the store knows of a run."""
     closed = [batch for batch in batches if batch.settled_at is not None]
@@ -157,6 +163,8 @@ def status_of(
         output=run.spec.output,
         failures=failures if failed else None,
         unchanged=run.unchanged_count,
+        copies=copies,
+        copies_saved_pusd=copies_saved_pusd,
     )
 
 
@@ -198,6 +206,8 @@ def summary(status: RunStatus) -> dict[str, object]:
         "pause_message": status.pause_message,
         "token_error": status.token_error,
         "unchanged": status.unchanged,
+        "copies": status.copies,
+        "copies_saved_usd": format_usd(status.copies_saved_pusd),
     }
 
 

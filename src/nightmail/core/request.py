@@ -11,12 +11,13 @@ class RequestState(StrEnum):
     READY = "ready"  # may be put into a batch now
     IN_BATCH = "in_batch"  # belongs to exactly one batch that is not settled yet
     WAITING = "waiting"  # will be ready again at its `due_at`
+    FOLLOWING = "following"  # the same as an earlier record's: not sent, it shares that one's answer
     SUCCEEDED = "succeeded"  # its output was parsed and passed every check
     FAILED = "failed"  # no further attempt will be made; `reason` says why
     CANCELLED = "cancelled"  # the user gave it up
 
 
-OPEN_STATES = (RequestState.READY, RequestState.IN_BATCH, RequestState.WAITING)
+OPEN_STATES = (RequestState.READY, RequestState.IN_BATCH, RequestState.WAITING, RequestState.FOLLOWING)
 
 
 class Endpoint(StrEnum):

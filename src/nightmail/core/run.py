@@ -74,6 +74,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     max_active_batches: int | None = None
     poll_interval: float | None = None
     keep_remote_files: bool = False
+    dedupe: bool = True  # are requests that are the same sent once?
     # The schedule that started it; `only_new` leaves out what its earlier runs have delivered unchanged.
     schedule_no: int | None = None
     only_new: bool = False

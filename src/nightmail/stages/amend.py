@@ -18,6 +18,8 @@ from nightmail.stores.base import Address, Group, Member, NewLine, StoredShard
 
 # Where a task names no cap, the model's default cut the answer; asking for twice this much is more.
 DEFAULT_CAP = 4_096
+# In the names of the files that hold such lines, and of no other's.
+AGAIN = "/requests/again-"
 
 
 class Amendment(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +44,11 @@ def cap_can_grow(ports: Ports, problem: Problem, model: str) -> bool:
     return most is None or used < most
 
 
+def is_amended(path: str) -> bool:
+    """Is what this file of the spool holds no request as it was built any more?"""
+    return AGAIN in path
+
+
 async def amended_lines(ports: Ports, batch: Batch, amendments: Sequence[Amendment]) -> dict[int, NewLine]:
     """The new line of each request, by its number, written to a file of this batch's own."""
     if not amendments:
@@ -54,7 +61,7 @@ async def amended_lines(ports: Ports, batch: Batch, amendments: Sequence[Amendme
         groups[model] = await ports.store.requests.record_group(
             ports.lease, model=model, endpoint=batch.endpoint
         )
-    name = f"{ports.run_id}/requests/again-{batch.batch_no}.jsonl"
+    name = f"{ports.run_id}{AGAIN}{batch.batch_no}.jsonl"
     size = await asyncio.to_thread(ports.spool.write, name, [each.line for each in amended])
     file_no = await ports.store.requests.record_file(ports.lease, path=name, bytes=size)
     lines, offset = {}, 0

@@ -6,6 +6,7 @@ bytes, so a crash anywhere in it costs nothing.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from nightmail.core.request import Endpoint
 from nightmail.errors import Rejected, TaskError
 from nightmail.providers.base import Provider
 from nightmail.sources.base import BadRow, Record
+from nightmail.stages.digest import begun, completed
 from nightmail.stages.keying import Keying
 from nightmail.stores.base import FailedRow, Key
 from nightmail.tasks.prepared import Draft, PreparedTask
@@ -43,19 +45,23 @@ class BuiltRows(msgspec.Struct, kw_only=True):
 
 
 class Built(NamedTuple):
-    """What became of a piece: the request lines, what is known of each, and the records without one."""
+    """What became of a piece: the request lines, what is known of each, and the records without one; where
+    they are wanted, the requests' digests."""
 
     lines: list[bytes]
     rows: BuiltRows
     failed: list[FailedRow]
+    digests: Sequence[bytes] = ()
 
 
 class Made(NamedTuple):
-    """One request line."""
+    """One request line; what of it varies, which its digest is completed with."""
 
     line: bytes
     tokens: int
     inputs: int
+    fixed: hashlib.blake2b
+    varying: bytes
 
 
 class Asked(NamedTuple):
@@ -69,7 +75,8 @@ class Asked(NamedTuple):
 
 class Frame(NamedTuple):
     """What every request of a template shares. A line is `head`, the record's number, `middle`, the text
-    as a JSON string, `tail`; its tokens are `tokens` and those of the text, at most `room` in all."""
+    as a JSON string, `tail`; its tokens are `tokens` and those of the text, at most `room` in all; its
+    digest is `digest`, completed with the text."""
 
     head: bytes
     middle: bytes
@@ -78,6 +85,7 @@ class Frame(NamedTuple):
     room: float
     max_bytes: int
     counts: Callable[[Sequence[str]], list[int]]
+    digest: hashlib.blake2b
 
     def lines(self, seqs: Sequence[int], escaped: Sequence[bytes]) -> list[bytes]:
         """The lines of texts that are JSON strings already."""
@@ -100,13 +108,16 @@ class Workshop:
         self._counters: dict[str, Counter] = {}
         self._limits: dict[str, Limits] = {}
         self._frames: dict[str, Frame | None] = {}
+        self._whole_digest = begun(task.endpoint)
 
-    def build(self, rows: Sequence[Record | BadRow], *, first_seq: int, keying: Keying) -> Built:
-        """Requests for `rows`, numbered from `first_seq`. Bad rows and records of which no request can
-        be made become failures; nothing is raised for a single record."""
+    def build(
+        self, rows: Sequence[Record | BadRow], *, first_seq: int, keying: Keying, digests: bool = False
+    ) -> Built:
+        """Requests for `rows`, numbered from `first_seq`, with `digests` if they are wanted. Bad rows and
+        records of which no request can be made become failures; nothing is raised for a single record."""
         failed: list[FailedRow] = []
         asked = self._asked(rows, first_seq, keying, failed)
-        return self._spliced(asked, failed) or self._one_by_one(asked, failed)
+        return self._spliced(asked, failed, digests) or self._one_by_one(asked, failed, digests)
 
     def _asked(
         self, rows: Sequence[Record | BadRow], first_seq: int, keying: Keying, failed: list[FailedRow]
@@ -136,7 +147,7 @@ class Workshop:
             values.append(value)
         return asked
 
-    def _spliced(self, asked: Asked, failed: list[FailedRow]) -> Built | None:
+    def _spliced(self, asked: Asked, failed: list[FailedRow], digests: bool) -> Built | None:
         """All at once, if each is a text that fits into the task's one template; else None. Column by column
         takes half the time of one by one."""
         template = self._task.template
@@ -161,10 +172,11 @@ class Workshop:
             inputs=[1] * len(lines),
             lengths=lengths,
         )
-        return Built(lines, rows, failed)
+        return Built(lines, rows, failed, completed(frame.digest, escaped) if digests else ())
 
-    def _one_by_one(self, asked: Asked, failed: list[FailedRow]) -> Built:
+    def _one_by_one(self, asked: Asked, failed: list[FailedRow], digests: bool) -> Built:
         lines: list[bytes] = []
+        found: list[bytes] = []
         built = BuiltRows()
         for seq, key, record, value in zip(*asked, strict=True):
             try:
@@ -176,8 +188,10 @@ class Workshop:
             if isinstance(made, str):
                 failed.append(FailedRow(seq, key, Reason.OVERSIZE, f"record {key!r} {made}"))
                 continue
-            line, tokens, inputs = made
+            line, tokens, inputs, fixed, varying = made
             lines.append(line)
+            if digests:
+                found += completed(fixed, [varying])
             built.seqs.append(seq)
             built.keys.append(key)
             built.models.append(draft.model)
@@ -185,7 +199,7 @@ class Workshop:
             built.inputs.append(inputs)
             built.lengths.append(len(line))
         failed.sort(key=lambda each: each.seq)
-        return Built(lines, built, failed)
+        return Built(lines, built, failed, found)
 
     def limits(self, model: str) -> Limits:
         if model not in self._limits:
@@ -203,7 +217,9 @@ class Workshop:
             return None
         tokens = frame.tokens + frame.counts([draft.text])[0]
         [line] = frame.lines([seq], [draft.escaped])
-        return Made(line, tokens, 1) if tokens <= frame.room and len(line) <= frame.max_bytes else None
+        if tokens > frame.room or len(line) > frame.max_bytes:
+            return None
+        return Made(line, tokens, 1, frame.digest, draft.escaped)
 
     def _framed(self, template: Template) -> Frame | None:
         if template.model not in self._frames:
@@ -229,6 +245,7 @@ class Workshop:
             room=self._room(model, 1, cap),
             max_bytes=self.limits(model).max_batch_bytes,
             counts=counter.texts,
+            digest=begun(self._task.endpoint, template.prefix, template.suffix),
         )
 
     def _room(self, model: str, inputs: int, cap: int | None) -> float:
@@ -263,7 +280,7 @@ class Workshop:
         line = self._provider.request_line(custom_id(self._run_id, seq), self._task.endpoint, body)
         if len(line) > self.limits(model).max_batch_bytes:
             return f"makes a request of {len(line):,} bytes; a whole batch takes less"
-        return Made(line, tokens, inputs)
+        return Made(line, tokens, inputs, self._whole_digest, body)
 
     def _count(self, model: str, body: bytes) -> tuple[int, int]:
         """Input tokens of a body, and how many inputs it counts for."""

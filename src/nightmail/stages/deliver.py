@@ -1,20 +1,20 @@
 """outputs -> sink: put the parts together, in the order of the source, into one file; and the failures.
 
 Windows of consecutive records bound the memory. A row counts only if the store says that its record
-succeeded in that part's batch, and every record that succeeded must have its row: a lost part is an
-error, not a shorter file. The files appear whole, by rename; doing it again gives the same files.
+succeeded in that part's batch, or names the part for it; and every record that succeeded must have its row:
+a lost part is an error, not a shorter file. The files appear whole, by rename; doing it again gives the same.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from nightmail.core.batch import Batch
+from nightmail.core.request import RequestState
 from nightmail.core.run import KeyKind, Run
 from nightmail.errors import StoreError
 from nightmail.stages.failures import write_failures
@@ -62,53 +62,56 @@ def failures_path(output: Path) -> Path:
 
 async def windows(ports: Ports, run: Run, schema: pa.Schema) -> AsyncIterator[pa.Table]:
     """The accepted outputs in the order of the source, some tens of thousands of rows at a time."""
-    batches = await batches_with_parts(ports, run)
-    rows = sum(batch.succeeded for batch in batches)
+    rows = (await ports.store.requests.count(run.run_no)).states.get(RequestState.SUCCEEDED)
     if not rows:
         return
-    size = await asyncio.to_thread(_size, ports, batches)
+    size = await asyncio.to_thread(_size, ports, await _parts(ports, run))
     step = max(100, min(WINDOW_ROWS, WINDOW_BYTES * rows // max(1, size)))
     for first in range(1, run.record_count + 1, step):
         last = first + step - 1
         wanted = await ports.store.requests.list_successes(run.run_no, first, last)
         if not wanted:
             continue
-        near = [batch for batch in batches if batch.first_seq <= last and batch.last_seq >= first]
-        yield await asyncio.to_thread(_window, ports, near, wanted, schema)
+        copies = await ports.store.copies.parts(run.run_no, first, last)
+        yield await asyncio.to_thread(_window, ports, wanted, copies, schema)
 
 
-async def batches_with_parts(ports: Ports, run: Run) -> list[Batch]:
-    return [batch for batch in await ports.store.batches.list(run.run_no) if batch.succeeded]
+async def _parts(ports: Ports, run: Run) -> list[str]:
+    """Every part that the store may name a row of."""
+    batches = [batch for batch in await ports.store.batches.list(run.run_no) if batch.settled_at is not None]
+    copies = await ports.store.copies.all_parts(run.run_no)
+    return [*await asyncio.to_thread(_parts_of, ports, [batch.batch_no for batch in batches]), *copies]
 
 
-def _pieces(ports: Ports, batch: Batch) -> Iterator[pa.RecordBatch]:
-    for name in part_names(ports.spool, ports.run_id, batch.batch_no):
+def _parts_of(ports: Ports, batch_nos: Iterable[int]) -> list[str]:
+    return [name for each in batch_nos for name in part_names(ports.spool, ports.run_id, each)]
+
+
+def _pieces(ports: Ports, names: Iterable[str]) -> Iterator[pa.RecordBatch]:
+    for name in names:
         yield from read_part(ports.spool, name)
 
 
-def _size(ports: Ports, batches: Sequence[Batch]) -> int:
-    return sum(
-        ports.spool.path(name).stat().st_size
-        for batch in batches
-        for name in part_names(ports.spool, ports.run_id, batch.batch_no)
-    )
+def _size(ports: Ports, names: Iterable[str]) -> int:
+    return sum(ports.spool.size(name) for name in names)
 
 
 def _window(
-    ports: Ports, batches: Sequence[Batch], wanted: Sequence[tuple[int, int]], schema: pa.Schema
+    ports: Ports, wanted: Sequence[tuple[int, int]], copies: Mapping[int, str], schema: pa.Schema
 ) -> pa.Table:
+    """The rows of succeeded records, each from the part of its batch, or of its own if it is one of the
+    `copies`."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    by_batch: dict[int, list[int]] = {}
+    by_place: dict[int | str, list[int]] = {}
     for seq, batch_no in wanted:
-        by_batch.setdefault(batch_no, []).append(seq)
+        by_place.setdefault(copies.get(seq, batch_no), []).append(seq)
     found = []
-    for batch in batches:
-        if batch.batch_no not in by_batch:
-            continue
-        seqs = pa.array(by_batch[batch.batch_no], type=pa.int64())
-        for piece in _pieces(ports, batch):
+    for place, numbers in by_place.items():
+        seqs = pa.array(numbers, type=pa.int64())
+        names = [place] if isinstance(place, str) else _parts_of(ports, [place])
+        for piece in _pieces(ports, names):
             mine = piece.filter(pc.is_in(piece.column(SEQ), value_set=seqs))
             if mine.num_rows:
                 found.append(_shaped(mine, schema))
@@ -128,32 +131,31 @@ async def final_schema(ports: Ports, run: Run) -> pa.Schema:
     name, kind = run.key_name or "row", run.key_kind or KeyKind.ROW
     own = ports.task.arrow_schema()
     if own is None:
-        own = await asyncio.to_thread(_found_schema, ports, await batches_with_parts(ports, run))
-    else:
-        own = await asyncio.to_thread(_sized, ports, own, await batches_with_parts(ports, run))
+        own = await asyncio.to_thread(_found_schema, ports, await _parts(ports, run))
+    elif any(is_vector(field.type) for field in own):
+        own = await asyncio.to_thread(_sized, ports, own, await _parts(ports, run))
     return part_schema(name, kind, own).remove(0)
 
 
-def _sized(ports: Ports, own: pa.Schema, batches: Sequence[Batch]) -> pa.Schema:
+def _sized(ports: Ports, own: pa.Schema, names: Sequence[str]) -> pa.Schema:
     """The task's schema, with the size of its vectors if they are all of one."""
     import pyarrow as pa
 
     for at, field in enumerate(own):
         if is_vector(field.type):
-            size = size_of(piece.column(field.name) for batch in batches for piece in _pieces(ports, batch))
+            size = size_of(piece.column(field.name) for piece in _pieces(ports, names))
             if size is not None:
                 own = own.set(at, pa.field(field.name, pa.list_(pa.float32(), size)))
     return own
 
 
-def _found_schema(ports: Ports, batches: Sequence[Batch]) -> pa.Schema:
+def _found_schema(ports: Ports, names: Sequence[str]) -> pa.Schema:
     import pyarrow as pa
 
     schemas = []
-    for batch in batches:
-        for piece in _pieces(ports, batch):
-            values = [msgspec.json.decode(text) for text in piece.column(LOOSE).to_pylist()]
-            schemas.append(_schema_of(values))
+    for piece in _pieces(ports, names):
+        values = [msgspec.json.decode(text) for text in piece.column(LOOSE).to_pylist()]
+        schemas.append(_schema_of(values))
     if not schemas:
         return pa.schema([])
     try:
@@ -162,8 +164,8 @@ def _found_schema(ports: Ports, batches: Sequence[Batch]) -> pa.Schema:
         pass
     except pa.ArrowTypeError:
         pass
-    names = dict.fromkeys(name for schema in schemas for name in schema.names)
-    return pa.schema([pa.field(name, pa.string()) for name in names])
+    columns = dict.fromkeys(name for schema in schemas for name in schema.names)
+    return pa.schema([pa.field(name, pa.string()) for name in columns])
 
 
 def _schema_of(values: Sequence[dict[str, Any]]) -> pa.Schema:

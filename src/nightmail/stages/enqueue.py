@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from nightmail.core.copies import DIGEST_BYTES, Firsts
 from nightmail.core.failure import Reason
 from nightmail.core.lifecycle import RunEvent
 from nightmail.core.run import KeyKind, Run
@@ -25,7 +26,8 @@ from nightmail.stages.keying import Keying
 from nightmail.stages.ports import Ports
 from nightmail.stages.shards import BuildOrder, BuiltPiece
 from nightmail.stages.survey import Survey, survey
-from nightmail.stores.base import FailedRow, Group, ReadyRows, Shard
+from nightmail.stages.unchanged import content
+from nightmail.stores.base import FailedRow, Group, ReadyRows, Same, Shard
 
 # `build` failing on every one of so many first records is a mistake in the task, not in the data.
 PROBE = 20
@@ -50,6 +52,7 @@ async def enqueue(ports: Ports, run: Run, stop: asyncio.Event) -> Run:
         await ports.store.runs.record_key(ports.lease, name=found.keying.name, kind=found.keying.kind)
     shard_no = len(await ports.store.requests.list_shards(run.run_no))
     groups = {each.model: each for each in await ports.store.requests.list_groups(run.run_no)}
+    firsts = await _firsts(ports, run, sum(found.counts)) if run.spec.dedupe else None
     first_seq = run.record_count + 1
     # What was left out of these is read where they are built: it need not pass through this process again.
     pieces: Iterator[Piece | PieceReference]
@@ -63,12 +66,14 @@ async def enqueue(ports: Ports, run: Run, stop: asyncio.Event) -> Run:
             if piece is None:
                 raise _changed(ports, run)
             keying = found.keying or Keying(KeyKind.ROW, "row")
+            delivered = await delivered_before(ports, run, piece, keying)
             order = BuildOrder(
                 piece=piece,
                 first_seq=first_seq,
                 record_count=count,
                 keying=keying,
-                delivered=await delivered_before(ports, run, piece, keying),
+                digests=firsts is not None or delivered is not None,
+                delivered=delivered,
                 file_path=f"{run.run_id}/requests/{shard_no:06}.jsonl",
                 piece_path=f"{run.run_id}/records/{shard_no:06}.piece" if ports.task.needs_record else None,
             )
@@ -76,9 +81,9 @@ async def enqueue(ports: Ports, run: Run, stop: asyncio.Event) -> Run:
             shard_no, first_seq = shard_no + 1, first_seq + count
             # The first piece alone: a task that can make nothing of it is found out before there is more.
             while len(building) >= (ports.shards.ahead if shard_no > 1 else 1):
-                await _record(ports, run, building.popleft(), groups)
+                await _record(ports, run, building.popleft(), groups, firsts)
         while building:
-            await _record(ports, run, building.popleft(), groups)
+            await _record(ports, run, building.popleft(), groups, firsts)
     finally:
         for each in building:
             each.task.cancel()
@@ -108,7 +113,18 @@ def _next(pieces: Iterator[Piece | PieceReference]) -> Piece | PieceReference | 
     return next(pieces, None)
 
 
-async def _record(ports: Ports, run: Run, building: _Building, groups: dict[str, Group]) -> None:
+async def _firsts(ports: Ports, run: Run, coming: int) -> Firsts:
+    """Which requests are there already, from before this process."""
+    firsts = Firsts(run.record_count + coming)
+    for shard in await ports.store.requests.list_shards(run.run_no):
+        if (kept := await ports.store.copies.digests(run.run_no, shard.shard_no)) is not None:
+            firsts.add(*kept)
+    return firsts
+
+
+async def _record(
+    ports: Ports, run: Run, building: _Building, groups: dict[str, Group], firsts: Firsts | None
+) -> None:
     """Put a piece's rows into the store, once it is built."""
     order, built = building.order, await building.task
     if built.record_count != order.record_count:
@@ -124,8 +140,9 @@ async def _record(ports: Ports, run: Run, building: _Building, groups: dict[str,
     rows = built.rows
     if order.delivered is not None:
         # Before the shard: a crash between the two leaves digests that the same piece writes again.
-        digests = zip(rows.seqs, built.digests, strict=True)
-        await ports.store.delivered.record_contents(ports.lease, digests)
+        digests = range(0, len(built.digests), DIGEST_BYTES)
+        contents = (content(built.digests[at : at + DIGEST_BYTES]) for at in digests)
+        await ports.store.delivered.record_contents(ports.lease, zip(rows.seqs, contents, strict=True))
     shard = Shard(
         shard_no=building.shard_no,
         first_seq=order.first_seq,
@@ -146,7 +163,8 @@ async def _record(ports: Ports, run: Run, building: _Building, groups: dict[str,
         ),
         failed=built.failed,
     )
-    await ports.store.requests.record_shard(ports.lease, shard, now=ports.now())
+    same = Same(built.digests, firsts.add(built.digests, rows.seqs)) if firsts is not None else None
+    await ports.store.requests.record_shard(ports.lease, shard, now=ports.now(), same=same)
 
 
 def _changed(ports: Ports, run: Run) -> SourceError:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from nightmail.core.copies import Firsts
 from nightmail.core.failure import Reason
 from nightmail.core.ids import RunId
 from nightmail.core.planning import Item, batch_limits, split, waves
@@ -56,12 +57,14 @@ class ModelPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """A run before it is one. `tokens_*` are per request."""
+    """A run before it is one. `tokens_*` are per request; `copies` are records whose request is the same as
+    an earlier one's, which is not sent again."""
 
     task_name: str
     mode: Mode
     records: int
     requests: int
+    copies: int
     tokens: int
     tokens_min: int
     tokens_mean: float
@@ -93,7 +96,8 @@ def estimate(
     warnings: list[str] = []
     keys: set[int | str] = set()
     keying: Keying | None = None
-    records = 0
+    records = copies = 0
+    firsts = Firsts()
     for piece in source.pieces(Position()):
         rows = source.records(piece)
         if spec.limit is not None:
@@ -105,12 +109,16 @@ def estimate(
                 keying = keying_for(first, spec.key)
             except ValueError as error:
                 raise SourceError(f"{piece.path}:{piece.row}: {error}") from None
-        built = workshop.build(rows, first_seq=records + 1, keying=keying or Keying(KeyKind.ROW, "row"))
+        naming = keying or Keying(KeyKind.ROW, "row")
+        built = workshop.build(rows, first_seq=records + 1, keying=naming, digests=spec.dedupe)
         records += len(rows)
         made = built.rows
+        same = dict(firsts.add(b"".join(built.digests), made.seqs)) if spec.dedupe else {}
+        copies += len(same)
         columns = (made.seqs, made.keys, made.models, made.tokens, made.lengths, made.inputs)
         for seq, key, model, tokens, length, inputs in zip(*columns, strict=True):
-            items.setdefault(model, []).append(Item(seq, tokens, length, inputs))
+            if seq not in same:
+                items.setdefault(model, []).append(Item(seq, tokens, length, inputs))
             if key in keys and len(warnings) < WARNED:
                 warnings.append(f"the key {key!r} is there more than once: `run` will refuse it")
             if len(keys) < KEYS_KEPT:
@@ -138,6 +146,7 @@ def estimate(
         mode=spec.mode,
         records=records,
         requests=len(counts),
+        copies=copies,
         tokens=sum(counts),
         tokens_min=min(counts, default=0),
         tokens_mean=sum(counts) / len(counts) if counts else 0.0,

@@ -39,6 +39,17 @@ def part_names(spool: Spool, run_id: str, batch_no: int) -> list[str]:
     return [*([first] if spool.exists(first) else []), *sorted(names)]
 
 
+def copies_part_name(run_id: str, token: str) -> str:
+    """A part of outputs that copies got from others' answers; `token` is nobody else's."""
+    return f"{run_id}/outputs/copies-{token}.arrow"
+
+
+def batch_no_in(name: str) -> int | None:
+    """Whose part this is; None for one of copies."""
+    number = name.rpartition("/")[2].partition(".")[0]
+    return int(number) if number.isdigit() else None
+
+
 def part_schema(key_name: str, key_kind: KeyKind, outputs: pa.Schema | None) -> pa.Schema:
     """The columns of a part: number, key, the output's fields, what it took."""
     import pyarrow as pa

@@ -53,18 +53,19 @@ class BuildOrder(msgspec.Struct, frozen=True, kw_only=True, tag="build"):
     keying: Keying
     file_path: str
     piece_path: str | None
-    delivered: dict[Key, int] | None = None  # the digests of requests, by key
+    digests: bool = False  # are they wanted?
+    delivered: dict[Key, int] | None = None  # half the digests of requests, by key; then `digests` is true
 
 
 class BuiltPiece(msgspec.Struct, kw_only=True):
-    """What became of `record_count` records; `digests` of their requests where it matters what was
-    delivered before."""
+    """What became of `record_count` records; the `digests` of the requests, one after the other, if they
+    were wanted."""
 
     rows: BuiltRows
     failed: list[FailedRow]
     file_bytes: int
     record_count: int
-    digests: list[int] = []
+    digests: bytes = b""
 
 
 class JudgeOrder(msgspec.Struct, frozen=True, kw_only=True, tag="judge"):
@@ -85,10 +86,9 @@ def build_piece(tools: Tools, order: BuildOrder) -> BuiltPiece:
     """Carry a `BuildOrder` out."""
     piece = order.piece.whole()
     rows = tools.source.records(piece)[: order.record_count]
-    built = tools.workshop.build(rows, first_seq=order.first_seq, keying=order.keying)
-    digests: list[int] = []
+    built = tools.workshop.build(rows, first_seq=order.first_seq, keying=order.keying, digests=order.digests)
     if order.delivered is not None:
-        built, digests = leave_out(built, order.delivered, tools.provider, tools.task.endpoint)
+        built = leave_out(built, order.delivered)
     if order.piece_path is not None:
         tools.spool.write(order.piece_path, [msgspec.msgpack.encode(piece)])
     return BuiltPiece(
@@ -96,7 +96,7 @@ def build_piece(tools: Tools, order: BuildOrder) -> BuiltPiece:
         failed=built.failed,
         file_bytes=tools.spool.write(order.file_path, built.lines),
         record_count=len(rows),
-        digests=digests,
+        digests=b"".join(built.digests),
     )
 
 

@@ -17,6 +17,7 @@ from nightmail.core.ids import BatchId, RunId
 from nightmail.core.lifecycle import BatchEvent, RunEvent
 from nightmail.core.quota import Enqueued, Hold, Learned
 from nightmail.core.run import KeyKind, PauseReason, Run, RunSpec, Wish
+from nightmail.stores.base_copies import Copies, CopyCounts, DueCopy, Same, Shared, Told
 from nightmail.stores.base_events import Events
 from nightmail.stores.base_figures import FigureReader
 from nightmail.stores.base_inquiries import BatchWhole, Inquiries, Seen, Troubled
@@ -62,8 +63,11 @@ __all__ = [
     "BatchWhole",
     "Batches",
     "Before",
+    "Copies",
+    "CopyCounts",
     "Cost",
     "Cut",
+    "DueCopy",
     "Event",
     "Events",
     "FailedRow",
@@ -87,9 +91,11 @@ __all__ = [
     "RequestRow",
     "Requests",
     "Runs",
+    "Same",
     "Seen",
     "Setback",
     "Shard",
+    "Shared",
     "Spending",
     "Store",
     "StoredShard",
@@ -97,6 +103,7 @@ __all__ = [
     "Tally",
     "Tenants",
     "Tenure",
+    "Told",
     "Troubled",
 ]
 
@@ -257,6 +264,8 @@ class Store(Protocol):
     def requests(self) -> Requests: ...
     @property
     def batches(self) -> Batches: ...
+    @property
+    def copies(self) -> Copies: ...
     @property
     def events(self) -> Events: ...
     @property

@@ -12,7 +12,8 @@ from nightmail.stores.nouns import Key
 
 
 class PageRow(NamedTuple):
-    """One request, for a page of results. `message` is of its newest attempt that did not succeed."""
+    """One request, for a page of results. `message` is of its newest attempt that did not succeed; `part`
+    has its output, if that is not with its batch's."""
 
     seq: int
     key: Key
@@ -21,6 +22,7 @@ class PageRow(NamedTuple):
     batch_no: int | None
     reason: Reason | None
     message: str | None
+    part: str | None = None
 
 
 class Queue(NamedTuple):

@@ -11,6 +11,7 @@ from nightmail.core.batch import Batch
 from nightmail.core.failure import Reason
 from nightmail.core.lifecycle import BatchEvent
 from nightmail.core.request import Endpoint
+from nightmail.stores.base_copies import Same
 from nightmail.stores.nouns import (
     Address,
     Asked,
@@ -38,7 +39,12 @@ class Requests(Protocol):
         ...
 
     async def list_groups(self, run_no: int) -> list[Group]: ...
-    async def record_shard(self, lease: Lease, shard: Shard, *, now: datetime) -> None: ...
+    async def record_shard(
+        self, lease: Lease, shard: Shard, *, now: datetime, same: Same | None = None
+    ) -> None:
+        """Put a piece's requests in, those that are the `same` as earlier ones as copies."""
+        ...
+
     async def list_shards(self, run_no: int) -> list[StoredShard]: ...
     async def duplicate_keys(self, run_no: int, *, limit: int) -> list[tuple[Key, list[int]]]:
         """Keys that more than one record has, with their sequence numbers."""

@@ -67,4 +67,5 @@ def page_row(row: sqlite3.Row) -> PageRow:
         row["batch_no"],
         Reason(row["reason"]) if row["reason"] else None,
         row["message"],
+        row["part"],
     )

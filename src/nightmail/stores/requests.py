@@ -27,6 +27,7 @@ from nightmail.stores.base import (
     NewBatch,
     Ready,
     RequestRow,
+    Same,
     Setback,
     Shard,
     StoredShard,
@@ -34,6 +35,7 @@ from nightmail.stores.base import (
 )
 from nightmail.stores.batches import insert_batches
 from nightmail.stores.batching import read_asked, read_members, read_ranges, read_ready, read_request
+from nightmail.stores.copies import follow_again, insert_copies, save_revalidated
 from nightmail.stores.database import Database, Transaction, moment
 from nightmail.stores.outcomes import record_unsent, settle, settle_extras
 from nightmail.stores.rows import attempt_of, failure_of
@@ -63,7 +65,9 @@ class SqliteRequests:
         rows = await self._database.read(lambda tx: tx.rows("list_groups", run_no=run_no))
         return [Group(row["group_no"], row["model"], Endpoint(row["endpoint"])) for row in rows]
 
-    async def record_shard(self, lease: Lease, shard: Shard, *, now: datetime) -> None:
+    async def record_shard(
+        self, lease: Lease, shard: Shard, *, now: datetime, same: Same | None = None
+    ) -> None:
         run_no, ready = lease.run_no, shard.ready
 
         def work(tx: Transaction) -> None:
@@ -90,6 +94,8 @@ class SqliteRequests:
             record_unsent(tx, run_no, shard.failed, now)
             add_tally(tx, run_no, "state", RequestState.READY, len(ready.seqs))
             add_tally(tx, run_no, "state", RequestState.FAILED, len(shard.failed))
+            if same is not None:
+                insert_copies(tx, run_no, shard.shard_no, same)
             tx.run(
                 "advance_run",
                 run_no=run_no,
@@ -111,11 +117,15 @@ class SqliteRequests:
     async def record_failed(self, lease: Lease, rows: Sequence[FailedRow], *, now: datetime) -> None:
         def work(tx: Transaction) -> None:
             tx.fence(lease)
-            changed = tx.many("fail_ready", ((row.reason, lease.run_no, row.seq) for row in rows))
-            if changed != len(rows):
-                raise IllegalMove(f"{len(rows) - changed} of {len(rows)} requests were not ready any more")
+            left = len(rows)
+            for state in (RequestState.READY, RequestState.FOLLOWING):
+                new = move_request(state, RequestEvent.FAILED)
+                changed = tx.many("fail_ready", ((row.reason, lease.run_no, row.seq, state) for row in rows))
+                move_tally(tx, lease.run_no, state, new, changed)
+                left -= changed
+            if left:
+                raise IllegalMove(f"{left} of {len(rows)} requests were not ready any more")
             record_unsent(tx, lease.run_no, rows, now)
-            move_tally(tx, lease.run_no, RequestState.READY, RequestState.FAILED, len(rows))
 
         await self._database.write(work)
 
@@ -169,7 +179,9 @@ class SqliteRequests:
             move_tally(tx, run_no, RequestState.FAILED, succeeded, changed)
             for reason, n in Counter(each.reason for each in accepted).items():
                 add_tally(tx, run_no, "reason", reason, -n)
-            for batch_no, n in Counter(each.batch_no for each in accepted).items():
+            copies = save_revalidated(tx, run_no, accepted)
+            # A copy was never in the batch that its answer came with.
+            for batch_no, n in Counter(each.batch_no for each in accepted if each.seq not in copies).items():
                 tx.run("add_succeeded", batch_no=batch_no, n=n)
 
         await self._database.write(work)
@@ -185,6 +197,7 @@ class SqliteRequests:
                 tx.run("forget_planned_seq", run_no=run_no)
                 ready = move_request(RequestState.FAILED, RequestEvent.RETRIED)
                 move_tally(tx, run_no, RequestState.FAILED, ready, changed)
+                follow_again(tx, run_no)
                 move(tx, run_no, RunEvent.REOPENED, now=now)
             return changed
 

@@ -19,7 +19,20 @@ from nightmail.stores.rows import run_of
 from nightmail.telemetry import EventName, log
 
 # Whose rows are forgotten with a run of which nothing was sent.
-_TABLES = ("requests", "attempts", "shards", "files", "groups", "tallies", "events", "waits", "contents")
+_TABLES = (
+    "requests",
+    "attempts",
+    "shards",
+    "files",
+    "groups",
+    "tallies",
+    "events",
+    "waits",
+    "contents",
+    "copies",
+    "copy_counts",
+    "digests",
+)
 
 
 class SqliteRuns:
@@ -191,6 +204,8 @@ def move(
     )
     if not changed:
         raise IllegalMove(f"run {run.run_id!r} is no longer {run.state}")
+    if event is RunEvent.SEALED:
+        tx.run("delete_digests_of_run", run_no=run_no)
     why: dict[str, Any] = {"reason": reason, "message": message} if reason is not None else {}
     insert_event(tx, run_no, EventName.RUN_MOVED, now=now, old=run.state, new=state, **why)
     return _read(tx, run_no)

@@ -8,6 +8,7 @@ from pathlib import Path
 from nightmail.core import disk
 from nightmail.errors import DiskFull, StoreError
 from nightmail.stores.batches import SqliteBatches
+from nightmail.stores.copies import SqliteCopies
 from nightmail.stores.database import Database
 from nightmail.stores.delivered import SqliteDelivered
 from nightmail.stores.events import SqliteEvents
@@ -32,6 +33,7 @@ class SqliteStore:
         self.runs = SqliteRuns(database)
         self.requests = SqliteRequests(database)
         self.batches = SqliteBatches(database)
+        self.copies = SqliteCopies(database)
         self.events = SqliteEvents(database)
         self.schedules = SqliteSchedules(database)
         self.delivered = SqliteDelivered(database)

@@ -62,7 +62,9 @@ class PreparedTask:
         self._chooses_model = model is None and overrides.model_for is not Task.model_for
         self.calls_on_output = overrides.on_output is not Task.on_output
         self.checks = overrides.check is not Task.check
-        self.needs_record = self.checks or self.calls_on_output or overrides.repair is not Task.repair
+        # Does an answer, or the way to it, depend on more than the request?
+        self.sees_record = self.checks or overrides.repair is not Task.repair
+        self.needs_record = self.sees_record or self.calls_on_output
         if not self._model and not self._chooses_model:
             raise TaskError(f'{self.name} names no model. Set `model = "..."` on the class, or give --model')
 

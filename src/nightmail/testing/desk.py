@@ -37,7 +37,7 @@ from nightmail.worker.reading import status
 from nightmail.worker.service import Service, shards_for, sink_for
 
 PURE = ("limits", "request_line", "request_body", "result_line", "read_result", "path", "exists", "size")
-GROUPS = ("runs", "requests", "batches", "events", "schedules", "delivered", "notices", "figures")
+GROUPS = ("runs", "requests", "batches", "copies", "events", "schedules", "delivered", "notices", "figures")
 
 
 class Plain(Task):

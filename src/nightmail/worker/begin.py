@@ -173,6 +173,7 @@ async def _with_travel(store: Store, run: Run, spec: RunSpec) -> Run:
         max_active_batches=spec.max_active_batches,
         poll_interval=spec.poll_interval,
         keep_remote_files=spec.keep_remote_files,
+        dedupe=spec.dedupe,
     )
     if travelling == run.spec:
         return run

@@ -37,6 +37,7 @@ from nightmail.stages.submit import submit
 from nightmail.telemetry import telling_of
 from nightmail.worker.holds import Holds
 from nightmail.worker.looks import look_at
+from nightmail.worker.sharing import Sharing
 from nightmail.worker.troubles import Troubles
 
 TRANSFERS = 4
@@ -62,6 +63,7 @@ class Driver:
         self._judgements = asyncio.Semaphore(JUDGEMENTS)
         self._throttle = Throttle()
         self._holds = Holds()
+        self._sharing = Sharing(ports, stop)
         self._troubles = Troubles(ports, self._holds)
         self._failure: BaseException | None = None
         self._seen: RunState | None = None  # by the newest round
@@ -138,13 +140,10 @@ class Driver:
         return run
 
     async def _recall(self, run: Run) -> None:
-        if run.hurried_at is None:
-            return
-        planned = await self._ports.store.batches.list(run.run_no, states=[BatchState.PLANNED])
-        await recall(self._ports, run, [batch for batch in planned if self._may_recall(run, batch)])
-
-    def _may_recall(self, run: Run, batch: Batch) -> bool:
-        return batch.batch_no not in self._busy and is_recalled(run, batch)
+        if run.hurried_at is not None:
+            planned = await self._ports.store.batches.list(run.run_no, states=[BatchState.PLANNED])
+            idle = [each for each in planned if each.batch_no not in self._busy and is_recalled(run, each)]
+            await recall(self._ports, run, idle)
 
     def _awaits_results(self, run: Run, batches: list[Batch]) -> bool:
         """Is there something that a paused run may still take in? Not by a key that is not accepted, and
@@ -170,12 +169,12 @@ class Driver:
 
     async def _finish(self, run: Run) -> Run | None:
         """Deliver and close the run, once every request has its final state."""
-        if run.state is RunState.PAUSED and run.wish is None:
+        if run.state in (RunState.PAUSED, RunState.OPEN) and run.wish is None:
             return None
         tally = await self._ports.store.requests.count(run.run_no)
         if any(tally.states.get(state) for state in OPEN_STATES):
-            return None
-        if run.state is RunState.OPEN and run.wish is None:
+            if await self._sharing.rest(run, tally):
+                self.wake.set()
             return None
         return await finish(self._ports, run, self._stop)
 
@@ -266,6 +265,7 @@ class Driver:
                     batch = await settle(ports, run, batch)
                 # Its reservation has become what it really cost.
                 self._holds.release(batch)
+                await self._sharing.after(run, batch)
                 if self._settled is not None:
                     self._settled(run, batch)
             case BatchState.SETTLED:

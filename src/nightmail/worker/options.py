@@ -24,7 +24,8 @@ class RunOptions(TypedDict, total=False):
     `budget` is in USD: what would go over it waits, and the run pauses. A `deadline` ("6h", from the
     run's start) is kept by leaving the batch API in time: what is left then goes by calls, which may cost
     the full price. Runs of higher `priority` go first where they share a model's quota. The same work of
-    another `tenant` is another run.
+    another `tenant` is another run. With `dedupe`, which is the default, records whose requests are the
+    same share one answer.
     """
 
     key: str | None
@@ -42,6 +43,7 @@ class RunOptions(TypedDict, total=False):
     max_active_batches: int | None
     poll_interval: float | None
     keep_remote_files: bool
+    dedupe: bool
     tenant: str | None
 
 

@@ -48,10 +48,11 @@ async def page_of_results(
 
 async def results_of(spool: Spool, run_id: RunId, rows: Sequence[PageRow]) -> list[RecordResult]:
     """The rows with their outputs."""
-    wanted: dict[int, list[int]] = {}
+    wanted: dict[int | str, list[int]] = {}
     for row in rows:
-        if row.state is RequestState.SUCCEEDED and row.batch_no is not None:
-            wanted.setdefault(row.batch_no, []).append(row.seq)
+        place = row.part or row.batch_no
+        if row.state is RequestState.SUCCEEDED and place is not None:
+            wanted.setdefault(place, []).append(row.seq)
     found = await asyncio.to_thread(_outputs, spool, run_id, wanted) if wanted else {}
     return [_result(row, found.get(row.seq)) for row in rows]
 
@@ -78,15 +79,16 @@ def _result(row: PageRow, part: dict[str, Any] | None) -> RecordResult:
     )
 
 
-def _outputs(spool: Spool, run_id: RunId, wanted: dict[int, list[int]]) -> dict[int, dict[str, Any]]:
-    """Rows of the parts, by number. A row counts only in the part of the batch that the store names."""
+def _outputs(spool: Spool, run_id: RunId, wanted: dict[int | str, list[int]]) -> dict[int, dict[str, Any]]:
+    """Rows of the parts, by number. A row counts only in the part, or in those of the batch, that the store
+    names."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     found: dict[int, dict[str, Any]] = {}
-    for batch_no, seqs in wanted.items():
+    for place, seqs in wanted.items():
         among = pa.array(seqs, type=pa.int64())
-        for name in part_names(spool, run_id, batch_no):
+        for name in [place] if isinstance(place, str) else part_names(spool, run_id, place):
             for piece in read_part(spool, name):
                 for row in piece.filter(pc.is_in(piece.column(SEQ), value_set=among)).to_pylist():
                     found[row[SEQ]] = {**{each: row[each] for each in META}, "output": _fields(row)}

@@ -41,6 +41,7 @@ async def find(store: Store, run_id: RunId | None) -> Run:
 async def status(store: Store, run: Run, now: datetime) -> RunStatus:
     """The run's counts, money and batches, from a few rows whatever its size."""
     tally = await store.requests.count(run.run_no)
+    copies, saved_pusd = await store.copies.count(run.run_no)
     return status_of(
         run,
         states=tally.states,
@@ -50,6 +51,8 @@ async def status(store: Store, run: Run, now: datetime) -> RunStatus:
         quotas=run.spec.quotas,
         failures=str(failures_path(Path(run.spec.output))) if run.spec.output else None,
         now=now,
+        copies=copies,
+        copies_saved_pusd=saved_pusd,
     )
 
 

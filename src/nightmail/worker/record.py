@@ -48,7 +48,7 @@ class AttemptWhole(msgspec.Struct, frozen=True, kw_only=True):
 class RecordWhole(msgspec.Struct, frozen=True, kw_only=True):
     """Everything known of a record. `record` is its number in the source, `tokens` our own count of its
     request, `attempt_count` how many attempts have cost one of those it may have; `output` is there when it
-    has succeeded."""
+    has succeeded. `copy_of` is the record whose request is the same and alone was sent; the answer is its."""
 
     run_id: RunId
     record: int
@@ -66,6 +66,7 @@ class RecordWhole(msgspec.Struct, frozen=True, kw_only=True):
     request: Any = None
     answer: Any = None
     output: dict[str, Any] | None = None
+    copy_of: int | None = None
 
 
 async def record_of(store: Store, spool: Spool, run: Run, seq: int, *, texts: bool = True) -> RecordWhole:
@@ -77,6 +78,7 @@ async def record_of(store: Store, spool: Spool, run: Run, seq: int, *, texts: bo
     past = await store.requests.list_attempts(run.run_no, seq)
     paths = await store.requests.file_paths(run.run_no) if texts else {}
     batch = await store.batches.read(row.batch_id) if row.batch_id else None
+    copy_of = await store.copies.first_of(run.run_no, seq)
     output = None
     if texts and row.state is RequestState.SUCCEEDED:
         (page,) = await results_of(spool, run.run_id, await store.pages.rows(run.run_no, [seq]))
@@ -87,7 +89,7 @@ async def record_of(store: Store, spool: Spool, run: Run, seq: int, *, texts: bo
 
     def whole() -> RecordWhole:
         attempts = [_past(each, stored, texts=texts) for each in past]
-        newest = _newest(row, batch, past, stored)
+        newest = _newest(row, batch, past, stored) if copy_of is None else None
         return RecordWhole(
             run_id=run.run_id,
             record=row.seq,
@@ -105,6 +107,7 @@ async def record_of(store: Store, spool: Spool, run: Run, seq: int, *, texts: bo
             request=stored(row.request),
             answer=stored(row.answer),
             output=output,
+            copy_of=copy_of,
         )
 
     return await asyncio.to_thread(whole)

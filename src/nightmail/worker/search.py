@@ -19,7 +19,7 @@ from nightmail.core.request import RequestState
 from nightmail.core.run import KeyKind, Run
 from nightmail.errors import ConfigError
 from nightmail.spool import Spool
-from nightmail.stages.parts import META, SEQ, read_part
+from nightmail.stages.parts import META, SEQ, batch_no_in, read_part
 from nightmail.stores.base import Key, Store
 from nightmail.worker.record import STRETCH, number_in
 
@@ -154,13 +154,14 @@ class Search:
         """Take the hits among the rows from the `first` on in; up to which row it looked."""
         room = self._limit - len(self._hits)
         found, passed = await asyncio.to_thread(_matches, piece, text, first, room)
-        batch_no = int(name.rpartition("/")[2].partition(".")[0])
+        batch_no = batch_no_in(name)
         seqs = [row[SEQ] for row, _ in found]
         # A part may have rows that were given up with it: they count where the store says so.
         good = {
             row.seq
             for row in (await self._store.pages.rows(run.run_no, seqs) if seqs else [])
-            if row.state is RequestState.SUCCEEDED and row.batch_no == batch_no
+            if row.state is RequestState.SUCCEEDED
+            and (row.part == name or (row.part is None and row.batch_no == batch_no))
         }
         self._hits += [
             Hit(run.run_id, row[SEQ], row[piece.schema.names[1]], excerpt)

@@ -33,7 +33,7 @@ ORDER BY r.run_no DESC LIMIT :limit;
 -- The index holds the failed alone, with their reasons.
 SELECT q.seq, q.key, q.state, q.attempts, q.batch_no, q.reason,
        (SELECT a.message FROM attempts a WHERE a.run_no = q.run_no AND a.seq = q.seq
-        ORDER BY a.number DESC LIMIT 1) AS message
+        ORDER BY a.number DESC LIMIT 1) AS message, NULL AS part
 FROM (SELECT seq FROM requests
       WHERE run_no = :run_no AND state = 'failed' AND seq > :after AND (:reason IS NULL OR reason = :reason)
       ORDER BY seq LIMIT :limit) f

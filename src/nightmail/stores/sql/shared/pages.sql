@@ -1,7 +1,9 @@
 -- name: page_of_requests
 SELECT q.seq, q.key, q.state, q.attempts, q.batch_no, q.reason,
        (SELECT a.message FROM attempts a WHERE a.run_no = q.run_no AND a.seq = q.seq
-        ORDER BY a.number DESC LIMIT 1) AS message
+        ORDER BY a.number DESC LIMIT 1) AS message,
+       (SELECT f.path FROM copies c JOIN files f ON f.file_no = c.file_no
+        WHERE c.run_no = q.run_no AND c.seq = q.seq) AS part
 FROM requests q
 WHERE q.run_no = :run_no AND q.seq > :after AND (:state IS NULL OR q.state = :state)
 ORDER BY q.seq LIMIT :limit;
@@ -9,7 +11,9 @@ ORDER BY q.seq LIMIT :limit;
 -- name: read_requests
 SELECT q.seq, q.key, q.state, q.attempts, q.batch_no, q.reason,
        (SELECT a.message FROM attempts a WHERE a.run_no = q.run_no AND a.seq = q.seq
-        ORDER BY a.number DESC LIMIT 1) AS message
+        ORDER BY a.number DESC LIMIT 1) AS message,
+       (SELECT f.path FROM copies c JOIN files f ON f.file_no = c.file_no
+        WHERE c.run_no = q.run_no AND c.seq = q.seq) AS part
 FROM requests q
 WHERE q.run_no = :run_no AND q.seq IN (SELECT value FROM json_each(:seqs))
 ORDER BY q.seq;

@@ -23,6 +23,9 @@ SELECT file_no, path FROM files WHERE run_no = :run_no;
 INSERT INTO shards (run_no, shard_no, first_seq, record_count, source_path, source_row, piece_path)
 VALUES (:run_no, :shard_no, :first_seq, :record_count, :source_path, :source_row, :piece_path);
 
+-- name: read_shard
+SELECT first_seq, record_count FROM shards WHERE run_no = :run_no AND shard_no = :shard_no;
+
 -- name: list_shards
 SELECT shard_no, first_seq, record_count, source_path, source_row, piece_path
 FROM shards WHERE run_no = :run_no ORDER BY shard_no;
@@ -37,8 +40,8 @@ VALUES (?, ?, ?, 'ready', ?, ?, ?, ?, ?, ?);
 INSERT INTO requests (run_no, seq, key, state, reason) VALUES (?, ?, ?, 'failed', ?);
 
 -- name: fail_ready
--- Bulk: reason, run_no, seq.
-UPDATE requests SET state = 'failed', reason = ? WHERE run_no = ? AND seq = ? AND state = 'ready';
+-- Bulk: reason, run_no, seq, the state that it has: ready, or following.
+UPDATE requests SET state = 'failed', reason = ? WHERE run_no = ? AND seq = ? AND state = ?;
 
 -- name: duplicate_keys
 SELECT key, group_concat(seq) AS seqs FROM requests WHERE run_no = :run_no AND state <> 'failed'

@@ -70,7 +70,7 @@ CREATE TABLE requests (
   key            ANY NOT NULL,
   state          TEXT NOT NULL
                  CHECK (state = 'ready' OR state = 'in_batch' OR state = 'succeeded' OR state = 'waiting'
-                        OR state = 'failed' OR state = 'cancelled'),
+                        OR state = 'failed' OR state = 'cancelled' OR state = 'following'),
   group_no       INTEGER,
   attempts       INTEGER NOT NULL DEFAULT 0,
   expiries       INTEGER NOT NULL DEFAULT 0,
