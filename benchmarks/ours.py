@@ -1,7 +1,9 @@
-"""One run of nightmail with default options, in a process of its own; tells its CPU by stage."""
+"""`nightmail run` with default options, in a process of its own; tells its CPU by stage."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import resource
 import sys
@@ -9,6 +11,8 @@ import time
 from pathlib import Path
 
 import job
+
+HERE = Path(__file__).parent
 
 
 def main() -> None:
@@ -20,9 +24,8 @@ def main() -> None:
 
     from meters import Meters, install
     from profiles import Profiles
-    from sections import Sections
 
-    import nightmail
+    from nightmail.cli.main import main as nightmail
     from nightmail.worker import pool
 
     if given.profile:
@@ -31,13 +34,16 @@ def main() -> None:
     meters = Profiles() if given.profile else Meters()
     install(meters)
     meters.add("start", time.process_time())
-    run = nightmail.run(
-        Sections, given.input, given.output, home=given.home, base_url=given.base_url, api_key="none",
-        poll_interval=given.poll_interval,
-    )  # fmt: skip
-    run.wait()
-    summary = run.summary
-    run.close()
+    named = {"input": given.input, "output": given.output, "home": given.home, "base-url": given.base_url}
+    options = [f"--{name}={value}" for name, value in named.items()] + ["--json"]
+    if given.poll_interval is not None:
+        options += ["--poll-interval", str(given.poll_interval)]
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        code = nightmail(["run", str(HERE / "sections.py"), *options])
+    if code:
+        raise SystemExit(code)
+    summary = json.loads(said.getvalue())
     if isinstance(meters, Profiles):
         meters.write(given.profile, rows=given.profile_rows)
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)

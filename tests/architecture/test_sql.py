@@ -21,7 +21,7 @@ from nightmail.stores.queries import load, migrations
 STORES = Path(__file__).parents[2] / "src" / "nightmail" / "stores"
 QUERIES = load("sqlite")
 PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)\b")
-CALLS = {"run", "insert", "rows", "tuples", "row", "many"}
+CALLS = {"run", "insert", "rows", "each", "row", "many"}
 
 
 class Use(NamedTuple):

@@ -84,7 +84,7 @@ async def test_a_delivery_that_is_stopped_leaves_the_old_file(tmp_path, monkeypa
     monkeypatch.setattr(deliver, "WINDOW_BYTES", 1)
     desk = Desk(tmp_path, ScriptedProvider())
     desk.output.write_text('{"old": true}\n')
-    plan = StopAfter("store.requests.list_successes")
+    plan = StopAfter("store.requests.count_successes")
 
     left = await desk.drive(plan, stop=plan.stop)
 

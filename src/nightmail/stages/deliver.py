@@ -69,11 +69,17 @@ async def windows(ports: Ports, run: Run, schema: pa.Schema) -> AsyncIterator[pa
     step = max(100, min(WINDOW_ROWS, WINDOW_BYTES * rows // max(1, size)))
     for first in range(1, run.record_count + 1, step):
         last = first + step - 1
-        wanted = await ports.store.requests.list_successes(run.run_no, first, last)
-        if not wanted:
+        counts = await ports.store.requests.count_successes(run.run_no, first, last)
+        if not counts:
             continue
         copies = await ports.store.copies.parts(run.run_no, first, last)
-        yield await asyncio.to_thread(_window, ports, wanted, copies, schema)
+        table = None
+        if not copies:
+            table = await asyncio.to_thread(_whole_window, ports, counts, first, last, schema)
+        if table is None:
+            wanted = await ports.store.requests.list_successes(run.run_no, first, last)
+            table = await asyncio.to_thread(_window, ports, wanted, copies, schema)
+        yield table
 
 
 async def _parts(ports: Ports, run: Run) -> list[str]:
@@ -94,6 +100,34 @@ def _pieces(ports: Ports, names: Iterable[str]) -> Iterator[pa.RecordBatch]:
 
 def _size(ports: Ports, names: Iterable[str]) -> int:
     return sum(ports.spool.size(name) for name in names)
+
+
+def _whole_window(
+    ports: Ports, counts: Mapping[int, int], first: int, last: int, schema: pa.Schema
+) -> pa.Table | None:
+    """The rows numbered first to last, if the parts of each batch have as many as the store counts: since
+    every succeeded record is in a part of its batch, these are they. None if there are others too, of a
+    judgement that came to nothing; then each has to be looked up."""
+    import pyarrow.compute as pc
+
+    found = []
+    for batch_no, count in counts.items():
+        for piece in _pieces(ports, _parts_of(ports, [batch_no])):
+            numbers = piece.column(SEQ)
+            inside = pc.and_(pc.greater_equal(numbers, first), pc.less_equal(numbers, last))
+            mine = piece.filter(inside)
+            if mine.num_rows:
+                found.append(_shaped(mine, schema))
+            count -= mine.num_rows
+        if count:
+            return None
+    return _in_order(found)
+
+
+def _in_order(pieces: Sequence[pa.RecordBatch]) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.Table.from_batches(pieces).sort_by(SEQ).drop_columns([SEQ])
 
 
 def _window(
@@ -122,7 +156,7 @@ def _window(
             f"run {ports.run_id}: {len(wanted)} records between {wanted[0][0]} and {wanted[-1][0]} have "
             f"succeeded, but the parts under {parts} hold {count} of them"
         )
-    return pa.Table.from_batches(found).sort_by(SEQ).drop_columns([SEQ])
+    return _in_order(found)
 
 
 async def final_schema(ports: Ports, run: Run) -> pa.Schema:

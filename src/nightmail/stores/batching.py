@@ -13,7 +13,7 @@ from nightmail.core.batch import Batch
 from nightmail.core.planning import Item
 from nightmail.core.request import Endpoint, RequestState
 from nightmail.core.retry import LONGEST_DELAY
-from nightmail.stores.base import Address, Asked, Before, Group, Member, Ready, RequestRow
+from nightmail.stores.base import Address, Asked, Before, Group, Key, Member, Ready, RequestRow
 from nightmail.stores.database import Transaction, at
 from nightmail.stores.rows import request_of, span_of
 
@@ -53,9 +53,14 @@ def read_members(tx: Transaction, batch: Batch, seqs: Sequence[int] | None) -> l
 
 def read_asked(tx: Transaction, batch: Batch) -> Asked:
     """The same in columns; two looks at the rows cost less than reading all of each."""
-    rows = tx.tuples("list_asked", **span_of(batch))
-    seqs, keys, tokens = map(list, zip(*rows, strict=True)) if rows else ([], [], [])
-    before = {seq: Before(*rest) for seq, *rest in tx.tuples("list_asked_before", **span_of(batch))}
+    seqs: list[int] = []
+    keys: list[Key] = []
+    tokens: list[int] = []
+    for seq, key, counted in tx.each("list_asked", **span_of(batch)):
+        seqs.append(seq)
+        keys.append(key)
+        tokens.append(counted)
+    before = {seq: Before(*rest) for seq, *rest in tx.each("list_asked_before", **span_of(batch))}
     return Asked(seqs=seqs, keys=keys, tokens=tokens, before=before)
 
 

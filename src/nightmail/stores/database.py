@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import starmap
@@ -64,11 +64,12 @@ class Transaction:
         cursor.row_factory = None
         return list(starmap(make, cursor.execute(self._queries[name], parameters)))
 
-    def tuples(self, name: str, /, **parameters: Any) -> list[tuple[Any, ...]]:
-        """All rows as plain tuples."""
+    def each(self, name: str, /, **parameters: Any) -> Iterator[tuple[Any, ...]]:
+        """All rows one after the other as plain tuples. Who lets go of each has nothing that the interpreter
+        looks at when it looks for garbage."""
         cursor = self._connection.cursor()
         cursor.row_factory = None
-        return cursor.execute(self._queries[name], parameters).fetchall()
+        return cursor.execute(self._queries[name], parameters)
 
     def row(self, name: str, /, **parameters: Any) -> sqlite3.Row | None:
         found: sqlite3.Row | None = self._connection.execute(self._queries[name], parameters).fetchone()

@@ -226,6 +226,10 @@ class SqliteRequests:
     async def count(self, run_no: int) -> Tally:
         return await self._database.read(lambda tx: read_tally(tx, run_no))
 
+    async def count_successes(self, run_no: int, first: int, last: int) -> dict[int, int]:
+        span = {"run_no": run_no, "first": first, "last": last}
+        return await self._database.read(lambda tx: dict(tx.each("count_successes", **span)))
+
     async def list_successes(self, run_no: int, first: int, last: int) -> list[tuple[int, int]]:
         return await self._database.read(
             lambda tx: tx.rows("list_successes", _pair, run_no=run_no, first=first, last=last)

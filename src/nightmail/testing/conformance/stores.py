@@ -286,6 +286,7 @@ async def _outcomes_settle_a_batch_at_once(store: Store, lease: Lease) -> None:
     assert await store.requests.list_successes(lease.run_no, 1, 100) == [
         (n, batch.batch_no) for n in (1, 2, 3)
     ]
+    assert await store.requests.count_successes(lease.run_no, 2, 100) == {batch.batch_no: 2}
     run = await store.runs.read(RUN)
     assert run is not None
     assert (run.counted_tokens, run.billed_tokens) == (40, 44)

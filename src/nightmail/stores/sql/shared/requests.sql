@@ -200,6 +200,10 @@ UPDATE tallies SET n = n + :n WHERE run_no = :run_no AND kind = :kind AND name =
 -- name: list_tallies
 SELECT kind, name, n FROM tallies WHERE run_no = :run_no;
 
+-- name: count_successes
+SELECT batch_no, count(*) AS n FROM requests
+WHERE run_no = :run_no AND seq BETWEEN :first AND :last AND state = 'succeeded' GROUP BY batch_no;
+
 -- name: list_successes
 SELECT seq, batch_no FROM requests
 WHERE run_no = :run_no AND seq BETWEEN :first AND :last AND state = 'succeeded' ORDER BY seq;
