@@ -110,7 +110,7 @@ class Thinking(ScriptedProvider):
 
 async def test_synchronous_calls_that_are_on_their_way_are_waited_for(tmp_path):
     provider = Thinking()
-    desk = Desk(tmp_path, provider, rows=[{"id": f"r{n}", "text": "x"} for n in range(40)], mode=Mode.SYNC)
+    desk = Desk(tmp_path, provider, rows=[{"id": f"r{n}", "text": f"{n}"} for n in range(40)], mode=Mode.SYNC)
     stop = asyncio.Event()
     driving = asyncio.create_task(desk.drive(stop=stop))
     asked = asyncio.create_task(provider.asked.wait())

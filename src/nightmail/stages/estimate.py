@@ -64,7 +64,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     mode: Mode
     records: int
     requests: int
-    copies: int
     tokens: int
     tokens_min: int
     tokens_mean: float
@@ -77,6 +76,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     prices_of: str
     unbuilt: dict[Reason, int]
     warnings: tuple[str, ...]
+    copies: int = 0
 
 
 def estimate(

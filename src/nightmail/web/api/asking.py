@@ -68,6 +68,7 @@ class PlanOptions(_Strict):
     max_batch_requests: Count | None = None
     max_batch_bytes: Count | None = None
     skip_bad_rows: StrictBool = False
+    dedupe: StrictBool = True
 
 
 class RunOptions(PlanOptions):

@@ -58,6 +58,7 @@ class PlanShown(BaseModel):
     sync_cost_usd: CostsShown
     prices_of: str
     unbuilt: dict[Reason, int]
+    copies: int
     warnings: list[str]
 
 

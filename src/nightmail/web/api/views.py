@@ -29,7 +29,8 @@ class BatchShown(BaseModel):
 class RunShown(BaseModel):
     """A run. records = succeeded + failed + cancelled + open, always; money is in USD, null where a price is
     unknown; `eta_seconds` is a range; `unchanged` counts further records, which an earlier run of the
-    schedule has delivered as they are."""
+    schedule has delivered as they are. `copies` are records whose request is the same as another's, which
+    alone is sent; the answered ones would have cost `copies_saved_usd`."""
 
     run_id: str
     task: str
@@ -44,6 +45,7 @@ class RunShown(BaseModel):
     open: int
     in_batch: int
     unchanged: int
+    copies: int
     batches: int
     batches_done: int
     requests_sent: int
@@ -55,6 +57,7 @@ class RunShown(BaseModel):
     sync_cost_usd: str | None
     savings_usd: str | None
     wasted_usd: str | None
+    copies_saved_usd: str | None
     failures_by_reason: dict[str, int]
     asked_again: dict[str, int]
     pause_reason: str | None
@@ -98,6 +101,7 @@ def run_shown(status: RunStatus) -> RunShown:
         "sync_cost_usd": usd_shown(status.sync_cost_pusd),
         "savings_usd": usd_shown(status.savings_pusd),
         "wasted_usd": usd_shown(status.wasted_pusd),
+        "copies_saved_usd": usd_shown(status.copies_saved_pusd),
     }
     return RunShown(
         **own,
