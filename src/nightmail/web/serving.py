@@ -12,6 +12,7 @@ import uvicorn
 from nightmail.client import Client
 from nightmail.errors import ConfigError
 from nightmail.web.app import app
+from nightmail.web.connections import bounded
 from nightmail.web.keys import is_loopback
 from nightmail.web.loops import Loop, Work
 from nightmail.web.settings import settings_of
@@ -35,15 +36,12 @@ class Service:
         self._client = client
         self._host = host
         self._works = work
-        self._app = app(
-            client,
-            loops=loops,
-            settings=settings_of(client.settings.serve, client.settings.home),
-            local=is_loopback(host),
-        )
+        settings = settings_of(client.settings.serve, client.settings.home)
+        self._app = app(client, loops=loops, settings=settings, local=is_loopback(host))
         self._server = _Server(
             uvicorn.Config(
                 self._app,
+                http=bounded(settings),
                 ws="none",
                 log_level="warning",
                 access_log=False,
@@ -84,8 +82,8 @@ class Service:
 
 
 def fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """What makes the event loop of a service: uvloop's, where it is installed; it costs half as much a
-    request."""
+    """What makes the event loop of a service: uvloop's, where it is installed: a request costs a quarter
+    less on it."""
     try:
         import uvloop
     except ModuleNotFoundError:

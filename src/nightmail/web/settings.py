@@ -23,6 +23,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_upload: int = 2_000 * MB
     body_timeout: float = 20.0  # between two pieces of a body
     min_body_rate: int = 10_000  # bytes a second, after the first body_timeout
+    max_connections: int = 500  # at the same time; more are told to come back
+    head_timeout: float = 10.0  # until a request's line and headers are in
+    max_head: int = 32_768  # bytes of them
     requests_per_second: float = 1000.0  # by one key
     burst: float = 2000.0
     wrong_keys_per_minute: float = 30.0  # from one address

@@ -353,6 +353,7 @@ async def _a_finished_run_opens_again(store: Store) -> None:
     run_id = RunId("other-0001")
     spec = RunSpec(task="sections.py:Sections", task_name="Other")
     run = await store.runs.record(run_id=run_id, identity="o", spec=spec, fingerprint={}, now=NOW)
+    assert run_id in [each.run_id for each in await store.runs.unfinished()]
     lease = await store.runs.claim(run_id=run_id, token="c", now=NOW, until=NOW + timedelta(minutes=1))  # noqa: S106
     assert lease is not None
     group = await store.requests.record_group(lease, model="m", endpoint=Endpoint.CHAT)
@@ -390,6 +391,7 @@ async def _a_finished_run_opens_again(store: Store) -> None:
     await store.runs.delete_lease(lease)
     claim: dict[str, Any] = {"run_id": run_id, "token": "d", "now": NOW, "until": NOW}
     assert await store.runs.claim(**claim) is None, "a finished run has no work"
+    assert run_id not in [each.run_id for each in await store.runs.unfinished()]
     assert await store.runs.claim(**claim, idle=True) is not None, "it can be taken for other reasons"
     assert await store.requests.record_retried(run.run_no, reasons=[Reason.CHECK], now=NOW) == 1
     opened = await store.runs.read(run_id)
