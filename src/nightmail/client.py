@@ -41,7 +41,6 @@ from nightmail.worker.intakes import Intakes
 from nightmail.worker.keys import Keys
 from nightmail.worker.options import RunOptions, amount_of, travel_of
 from nightmail.worker.pages import RecordResult, page_of_results
-from nightmail.worker.preload import preload
 from nightmail.worker.schedules import Schedules
 from nightmail.worker.service import Service
 from nightmail.worker.timetable import Timetable
@@ -167,6 +166,10 @@ class Client:
     async def work_all(self, *, until_idle: bool = False) -> None:
         """Be a worker: carry out every run of the home, until `stop` is called."""
         await self._worker.work(until_idle=until_idle)
+
+    async def preload(self) -> None:
+        """Load what working needs, before anybody waits for an answer of this process."""
+        await self._worker.preload()
 
     def stop(self) -> None:
         """Let `work` return soon; what is at the provider stays there."""
@@ -352,10 +355,6 @@ class Client:
     async def export_failures(self, output: str | Path, run_id: str | None = None) -> None:
         """Write what has failed so far to `output`, as JSON lines; no file if nothing has."""
         await reading.export_failures(self._worker, await self._find(run_id), Path(output))
-
-    def preload(self) -> None:
-        """Load what working needs, before anybody waits for an answer. Blocking, most of a second."""
-        preload(self.settings.provider)
 
     async def ping(self) -> None:
         """Returns if the store answers. Raises `StoreError`."""

@@ -21,7 +21,7 @@ from nightmail.stores.base_copies import Copies, CopyCounts, DueCopy, Same, Shar
 from nightmail.stores.base_events import Events
 from nightmail.stores.base_figures import FigureReader
 from nightmail.stores.base_inquiries import BatchWhole, Inquiries, Seen, Troubled
-from nightmail.stores.base_intakes import Cut, Handed, HandedPage, IntakeRow, Intakes, Taken
+from nightmail.stores.base_intakes import Cut, Handed, HandedPage, IntakeRow, Intakes, Segment, Taken
 from nightmail.stores.base_notices import Notices
 from nightmail.stores.base_pages import Cost, PageRow, Pages, Queue
 from nightmail.stores.base_requests import Requests
@@ -93,6 +93,7 @@ __all__ = [
     "Runs",
     "Same",
     "Seen",
+    "Segment",
     "Setback",
     "Shard",
     "Shared",

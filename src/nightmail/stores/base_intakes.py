@@ -83,7 +83,8 @@ class Intakes(Protocol):
 
     async def record_segment(self, path: str, holder: str) -> int: ...
     async def record_pages(self, pages: Sequence[HandedPage], *, now: datetime) -> Sequence[Taken]:
-        """Take pages in, in one transaction; what became of each."""
+        """Take pages in, in one transaction; what became of each. Raises `LeaseLost` if a segment that they
+        are in was retired."""
         ...
 
     async def record_cut(self, intake: Intake, *, holder: str, until: datetime, now: datetime) -> Cut | None:
@@ -109,7 +110,18 @@ class Intakes(Protocol):
         """Segments of which every record has left, in runs that have begun."""
         ...
 
-    async def delete_segment(self, segment_no: int) -> None: ...
+    async def record_retired(self, segment: Segment) -> bool:
+        """Nothing is appended to a spent segment any more: False if it is not spent, or another's by now."""
+        ...
+
+    async def segments(self) -> Sequence[str]:
+        """The paths of those that are not retired."""
+        ...
+
+    async def cuts_over(self, cut_nos: Sequence[int]) -> Sequence[int]:
+        """Those of the cuts whose file no run needs any more."""
+        ...
+
     async def page(
         self, intake_no: int, tenant: str | None, *, after: int, limit: int
     ) -> Sequence[IntakeRow]:

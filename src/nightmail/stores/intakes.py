@@ -92,8 +92,17 @@ class SqliteIntakes:
         rows = await self._database.read(lambda tx: tx.rows("spent_segments"))
         return [Segment(*row) for row in rows]
 
-    async def delete_segment(self, segment_no: int) -> None:
-        await self._database.write(lambda tx: tx.run("rename_segment", segment_no=segment_no))
+    async def record_retired(self, segment: Segment) -> bool:
+        return await self._database.write(
+            lambda tx: bool(tx.run("retire_segment", segment_no=segment.segment_no, holder=segment.holder))
+        )
+
+    async def segments(self) -> Sequence[str]:
+        return [row["path"] for row in await self._database.read(lambda tx: tx.rows("list_segments"))]
+
+    async def cuts_over(self, cut_nos: Sequence[int]) -> Sequence[int]:
+        said = _json(list(cut_nos))
+        return await self._database.read(lambda tx: tx.rows("cuts_over", int, cuts=said))
 
     async def page(
         self, intake_no: int, tenant: str | None, *, after: int, limit: int

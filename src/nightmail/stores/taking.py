@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from nightmail.core.intake import IntakeSpec
+from nightmail.errors import LeaseLost
 from nightmail.stores.base_intakes import HandedPage, Taken
 from nightmail.stores.database import Transaction
 
@@ -32,7 +33,11 @@ class _Queue:
 
 
 def take(tx: Transaction, pages: Sequence[HandedPage], now: str) -> list[Taken]:
-    """What became of each page."""
+    """What became of each page. Raises `LeaseLost` if a segment that they are in was retired."""
+    segments = {page.segment_no for page in pages}
+    said = msgspec.json.encode(list(segments)).decode()
+    if set(tx.rows("held_segments", int, segments=said)) != segments:
+        raise LeaseLost("a segment was retired by another process while this one wrote to it")
     known: dict[tuple[int, str], dict[str, bytes]] = {}
     for owner in {(page.intake_no, page.tenant or "") for page in pages}:
         keys = [each.key for page in pages if (page.intake_no, page.tenant or "") == owner

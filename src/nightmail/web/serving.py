@@ -67,7 +67,7 @@ class Service:
                     "make one by nightmail keys add TENANT"
                 )
             if self._works:
-                await asyncio.to_thread(self._client.preload)
+                await self._client.preload()
             on_start()
             await self._server.serve(sockets=[self._listener])
         failure = self._app.state.loops.failure

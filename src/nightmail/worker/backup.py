@@ -1,16 +1,19 @@
 """Copy a home while it is worked on, and make a home of such a copy.
 
 The database is copied first, at one moment; then the spool. A file is written before the transaction that
-names it and is not altered afterwards, so whatever the copied database names is there by then. Both ways
+names it and is not altered afterwards, so whatever the copied database names is there by then; who deletes
+files that were needed when the database was copied leaves them while a back-up is under way. Both ways
 the copy is made under a hidden name beside its place and renamed when it is whole.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
-from datetime import datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,8 +29,13 @@ from nightmail.spool.files import failed, sync_folder
 from nightmail.stages.parts import part_names
 from nightmail.stages.ports import Clock
 from nightmail.stores.base import Lease, Store
+from nightmail.worker.lease import is_dead, make_token
 
 NOTE = "backup.json"
+# Beside the spool's folders while a back-up is made; the holder is written in it.
+UNDER_WAY = ".backup-{token}.under-way"
+# However large the home; a sign that is older was left behind, by a machine that cannot be asked.
+LONGEST = timedelta(days=1)
 
 
 class Backup(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,8 +80,9 @@ async def back_up(settings: Settings, store: Store, clock: Clock, target: Path) 
     part = await asyncio.to_thread(_part_of, target, clock.token())
     try:
         made_at = clock.now()
-        await store.copy(part)
-        copied = await asyncio.to_thread(_copy_files, settings, part)
+        with _under_way(settings.spool, clock):
+            await store.copy(part)
+            copied = await asyncio.to_thread(_copy_files, settings, part)
         copy: Store = await plugins.load("stores", "sqlite").open(part)
         try:
             runs = await copy.runs.list()
@@ -105,6 +114,31 @@ async def restore(settings: Settings, clock: Clock, backup: Path) -> Restored:
     finally:
         await asyncio.to_thread(shutil.rmtree, part, ignore_errors=True)
     return Restored(home=home, made_at=note.made_at, paused_runs=runs, paused_schedules=schedules)
+
+
+def is_under_way(spool: Path, now: datetime) -> bool:
+    """Is a back-up of this spool being made?"""
+    for path in spool.glob(UNDER_WAY.format(token="*")):  # noqa: S106 - no secret
+        with contextlib.suppress(OSError):
+            age = now - datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            if age < LONGEST and not is_dead(path.read_text(encoding="utf-8")):
+                return True
+    return False
+
+
+@contextlib.contextmanager
+def _under_way(spool: Path, clock: Clock) -> Iterator[None]:
+    holder = make_token(clock)
+    sign = spool / UNDER_WAY.format(token=clock.token())
+    try:
+        spool.mkdir(parents=True, exist_ok=True)
+        sign.write_text(holder, encoding="utf-8")
+    except OSError as error:
+        raise failed("written", sign, error) from error
+    try:
+        yield
+    finally:
+        sign.unlink(missing_ok=True)
 
 
 async def _hold(store: Store, clock: Clock, note: _Note) -> tuple[tuple[str, ...], tuple[str, ...]]:

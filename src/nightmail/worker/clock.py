@@ -7,6 +7,9 @@ import random
 import secrets
 from datetime import UTC, datetime
 
+# This process among all that have had its number: a container's first one always has the same.
+LIFE = secrets.token_hex(4)
+
 
 class RealClock:
     """See `nightmail.stages.ports.Clock`."""

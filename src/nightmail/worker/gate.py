@@ -9,6 +9,7 @@ under the same keys, which changes nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Sequence
 from io import FileIO
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nightmail.core import disk
-from nightmail.errors import DiskFull, StoreError
+from nightmail.errors import DiskFull, LeaseLost, StoreError
 from nightmail.stages.ports import Clock
 from nightmail.stores.base import Handed, HandedPage, Store, Taken
 from nightmail.worker.begin import INTAKE
@@ -93,10 +94,10 @@ class Gate:
             group, self._gathering = self._gathering, []
             self._is_busy = len(group) > 1
             try:
-                taken = await self._keep([page for page, _ in group])
+                taken = await self._keep_somewhere([page for page, _ in group])
             except BaseException as error:
                 # What is on disk of the segment is not known: nothing is appended to it any more.
-                self._segment = None
+                self._leave_segment()
                 for _, answer in group:
                     if not answer.done():
                         answer.set_exception(error)
@@ -106,6 +107,15 @@ class Gate:
             for (_, answer), each in zip(group, taken, strict=True):
                 if not answer.done():
                     answer.set_result(each)
+
+    async def _keep_somewhere(self, pages: Sequence[Page]) -> Sequence[Taken]:
+        try:
+            return await self._keep(pages)
+        except LeaseLost:
+            # Everything in the segment had left, and somebody who took this process for dead has retired it.
+            # What was just appended is named by nothing.
+            self._leave_segment()
+            return await self._keep(pages)
 
     async def _keep(self, pages: Sequence[Page]) -> Sequence[Taken]:
         if self._segment is None or self._offset >= SEGMENT_BYTES:
@@ -123,11 +133,19 @@ class Gate:
         return await self._store.intakes.record_pages(handed, now=self._clock.now())
 
     async def _begin_segment(self) -> None:
+        self._leave_segment()
         name = f"{FOLDER}/{self._clock.token()}.jsonl"
         # Noted before it is there: whoever finds the note knows whose it is.
         self._segment_no = await self._store.intakes.record_segment(name, self.holder)
         self._segment = await asyncio.to_thread(_opened, self._spool / name)
         self._offset = 0
+
+    def _leave_segment(self) -> None:
+        if self._segment is not None:
+            # A full disk may refuse even this; nothing is in a buffer of ours.
+            with contextlib.suppress(OSError):
+                self._segment.close()
+            self._segment = None
 
     def _append(self, content: bytes) -> None:
         assert self._segment is not None

@@ -23,6 +23,7 @@ from nightmail.telemetry import logger
 from nightmail.worker.gate import FOLDER, Gate, Line, Page
 from nightmail.worker.lease import is_dead
 from nightmail.worker.pages import RecordResult, results_of
+from nightmail.worker.tidying import Tidying
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}", re.ASCII)
 MOST_RECORDS = 1_000  # in a page
@@ -58,6 +59,7 @@ class Intakes:
         self._clock = clock
         self._start = start
         self._gate = Gate(store, spool, clock)
+        self._tidying = Tidying(store, spool, clock, self._gate.holder)
         self._found: dict[str, Intake] = {}
 
     async def create(self, intake_id: str, spec: IntakeSpec, *, tenant: str | None = None) -> Intake:
@@ -118,8 +120,13 @@ class Intakes:
     async def run(self, stop: asyncio.Event) -> None:
         """Let records leave, until `stop` is set. Any number of processes may do so at the same time."""
         while not stop.is_set():
+            await self.tidy()
             if not await self.empty():
                 await self._clock.wait(LOOK, wake=stop)
+
+    async def tidy(self) -> None:
+        """Delete what no run needs any more of what came in; looks once an hour at most."""
+        await self._tidying.now_and_then()
 
     async def empty(self) -> int:
         """Begin a run for each number of records that are to leave now; how many runs."""
@@ -139,7 +146,7 @@ class Intakes:
                 # nobody holds it.
                 logger.warning("intake %s: its run cannot begin: %s", cut.intake_id, error)
         if cuts:
-            await self._delete_segments()
+            await self._tidying.segments(writing=self._gate.segment_no)
         return len(cuts)
 
     async def _forgotten_cuts(self, now: datetime) -> Sequence[Cut]:
@@ -165,15 +172,6 @@ class Intakes:
             intake.spec.task, self._spool.path(name), key="", tenant=intake.tenant, **options
         )
         await self._store.intakes.record_begun(cut.cut_no, status.run_id)
-
-    async def _delete_segments(self) -> None:
-        for segment in await self._store.intakes.spent_segments():
-            if segment.segment_no == self._gate.segment_no:
-                continue
-            # Another process may be about to append to its own.
-            if segment.holder == self._gate.holder or is_dead(segment.holder):
-                await asyncio.to_thread(self._spool.delete, segment.path)
-                await self._store.intakes.delete_segment(segment.segment_no)
 
     async def _shown(self, rows: Sequence[IntakeRow]) -> Sequence[IntakeResult]:
         by_run: dict[RunId, list[PageRow]] = {}

@@ -18,6 +18,7 @@ from nightmail.core.ids import RunId
 from nightmail.errors import DiskFull, NightmailError, StoreError
 from nightmail.stages.ports import Clock
 from nightmail.stores.base import Lease, Store, Tenure
+from nightmail.worker.clock import LIFE
 
 TERM = timedelta(seconds=30)
 RENEW_EVERY = 10.0
@@ -43,8 +44,8 @@ class Sightings:
 
 
 def make_token(clock: Clock) -> str:
-    """Host, process and chance, so that others on this host can tell whether the holder lives."""
-    return f"{socket.gethostname()}/{os.getpid()}/{clock.token()}"
+    """Host, process, its life and chance, so that others on this host can tell whether the holder lives."""
+    return f"{socket.gethostname()}/{os.getpid()}/{LIFE}-{clock.token()}"
 
 
 def holder_of(token: str) -> str:
@@ -116,11 +117,12 @@ async def held(store: Store, clock: Clock, lease: Lease) -> AsyncIterator[None]:
 def is_dead(token: str) -> bool:
     """Did the holder run on this machine, and is its process gone?"""
     host, _, rest = token.partition("/")
-    pid, _, _ = rest.partition("/")
+    pid, _, life = rest.partition("/")
     if host != socket.gethostname() or not pid.isdigit():
         return False
     if int(pid) == os.getpid():
-        return False
+        # Not this process, but one that had its number before.
+        return not life.startswith(f"{LIFE}-")
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:

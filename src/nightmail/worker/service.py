@@ -32,6 +32,7 @@ from nightmail.worker.kit import NO_KEY, kit_for
 from nightmail.worker.lease import Sightings, claim, held, holder_of
 from nightmail.worker.loop import Driver
 from nightmail.worker.pool import Pool, places
+from nightmail.worker.preload import preload
 from nightmail.worker.shift import Shift
 from nightmail.worker.tracing import Traces, provider_of
 
@@ -69,6 +70,10 @@ class Service:
             provider = await asyncio.to_thread(provider_of)
             self._traces = Traces(provider) if provider is not None else None
             self._asked_for_traces = True
+
+    async def preload(self) -> None:
+        """Load what working needs now, not amid other things. Most of a second."""
+        await asyncio.to_thread(preload, self.settings.provider)
 
     def look_now(self) -> None:
         """Something in the store has just become due: whoever drives a run in this process looks at once.

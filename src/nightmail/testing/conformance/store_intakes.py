@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from nightmail.core.ids import RunId
 from nightmail.core.intake import IntakeSpec
+from nightmail.errors import LeaseLost
 from nightmail.stores.base import Cut, Handed, HandedPage, Store
 
 
@@ -61,8 +62,12 @@ async def intakes_take_in_once_and_cut_in_order(store: Store, now: datetime) -> 
     assert await claimed(until, []) == [rest], "late"
     await store.intakes.record_begun(rest.cut_no, RunId("no-run"))
     (spent,) = await store.intakes.spent_segments()
-    await store.intakes.delete_segment(spent.segment_no)
-    assert list(await store.intakes.spent_segments()) == []
+    assert await store.intakes.record_retired(spent)
+    assert not await store.intakes.record_retired(spent), "it is"
+    assert (list(await store.intakes.spent_segments()), list(await store.intakes.segments())) == ([], [])
+    await _nobody_relies_on_a_retired_segment(store, page("y"), now)
+    assert list(await store.intakes.cuts_over([cut.cut_no, 99])) == [cut.cut_no], "there is no such run"
+    segment = await store.intakes.record_segment("queue/2.jsonl", "me")
 
     assert [row.key for row in await store.intakes.page(intake.intake_no, None, after=0, limit=9)] == [
         "a",
@@ -72,3 +77,11 @@ async def intakes_take_in_once_and_cut_in_order(store: Store, now: datetime) -> 
     await store.intakes.record_closed(intake.intake_no)
     (closed,) = await store.intakes.record_pages([page("z")], now=now)
     assert (closed.accepted, closed.closed) == (0, True)
+
+
+async def _nobody_relies_on_a_retired_segment(store: Store, page: HandedPage, now: datetime) -> None:
+    try:
+        await store.intakes.record_pages([page], now=now)
+    except LeaseLost:
+        return
+    raise AssertionError("a page was taken in whose records nobody keeps")

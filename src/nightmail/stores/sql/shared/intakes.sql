@@ -44,9 +44,25 @@ WHERE s.holder <> ''
   AND NOT EXISTS (SELECT 1 FROM cuts c CROSS JOIN intake_records r
                   WHERE c.run_id IS NULL AND r.cut_no = c.cut_no AND r.segment_no = s.segment_no);
 
--- name: rename_segment
--- The row stays: rows of records name it.
-UPDATE segments SET holder = '', path = '-' || segment_no WHERE segment_no = :segment_no;
+-- name: retire_segment
+-- The row stays: rows of records name it. From here on nobody appends to it, or relies on what was appended.
+UPDATE segments SET holder = '', path = '-' || segment_no
+WHERE segment_no = :segment_no AND holder = :holder
+  AND NOT EXISTS (SELECT 1 FROM intake_records r WHERE r.segment_no = :segment_no AND r.cut_no IS NULL)
+  AND NOT EXISTS (SELECT 1 FROM cuts c CROSS JOIN intake_records r
+                  WHERE c.run_id IS NULL AND r.cut_no = c.cut_no AND r.segment_no = :segment_no);
+
+-- name: held_segments
+SELECT segment_no FROM segments WHERE holder <> '' AND segment_no IN (SELECT value FROM json_each(:segments));
+
+-- name: list_segments
+SELECT path FROM segments WHERE holder <> '';
+
+-- name: cuts_over
+-- Those of the cuts whose run is at its end, delivered if it is to be, or forgotten.
+SELECT c.cut_no FROM json_each(:cuts) k CROSS JOIN cuts c LEFT JOIN runs u ON u.run_id = c.run_id
+WHERE c.cut_no = k.value AND c.run_id IS NOT NULL
+  AND (u.run_id IS NULL OR u.state = 'cancelled' OR (u.state = 'finished' AND u.delivered_at IS NOT NULL));
 
 -- name: list_waiting
 -- The urgent first, then the old.
