@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +74,23 @@ class Served:
         self.process.stdout.close()
 
 
+@contextlib.asynccontextmanager
+async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
 async def ask(port: int, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
     """One HTTP request; the status and the body."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     head = f"{method} {path} {HEAD}Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
-    writer.write(head.encode() + body)
-    answer = await reader.read()
-    writer.close()
+    async with connected(port) as (reader, writer):
+        writer.write(head.encode() + body)
+        answer = await reader.read()
     return int(answer[9:12]), answer.partition(b"\r\n\r\n")[2]
 
 
@@ -97,11 +107,10 @@ class Dashboard:
     async def _stream(self) -> None:
         while True:
             with contextlib.suppress(OSError):
-                reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-                writer.write(f"GET /api/v1/runs/{self._run_id}/watch {HEAD}\r\n".encode())
-                while line := await reader.readline():
-                    self.events += line.startswith(b"event:")
-                writer.close()
+                async with connected(self._port) as (reader, writer):
+                    writer.write(f"GET /api/v1/runs/{self._run_id}/watch {HEAD}\r\n".encode())
+                    while line := await reader.readline():
+                        self.events += line.startswith(b"event:")
             await asyncio.sleep(POLL)
 
     async def _poll(self) -> None:

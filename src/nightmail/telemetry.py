@@ -161,6 +161,18 @@ class Metric(Enum):
         "nightmail_events", "counter", ("name",),
         "Events by name; provider_trouble counts a call's 1st, 10th and 100th failure in a row.",
     )  # fmt: skip
+    INTAKE_WAITING = (
+        "nightmail_intake_waiting_records", "gauge", ("intake",), "Records that wait in an intake.",
+    )  # fmt: skip
+    INTAKE_BOUND = (
+        "nightmail_intake_max_waiting_records", "gauge", ("intake",), "How many may wait in an intake.",
+    )  # fmt: skip
+    INTAKE_OLDEST = (
+        "nightmail_intake_oldest_seconds", "gauge", ("intake",), "How long the oldest in it has waited.",
+    )  # fmt: skip
+    INTAKE_MAX_WAIT = (
+        "nightmail_intake_max_wait_seconds", "gauge", ("intake",), "After how long a record of it leaves.",
+    )  # fmt: skip
     DELIVERIES = "nightmail_deliveries", "gauge", ("state",), "Notices to channels by what became of them."
     OLDEST_DELIVERY = (
         "nightmail_oldest_pending_delivery_seconds", "gauge", (), "How old the oldest untold notice is.",

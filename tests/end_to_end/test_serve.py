@@ -83,11 +83,17 @@ def test_others_are_let_in_by_key_only(tmp_path: Path) -> None:
     assert [(each["key_id"], each["tenant"], each["revoked_at"]) for each in listed] == [
         (key.split("_")[1], "ours", None)
     ]
-    with served(folder, "--host", "0.0.0.0") as (_, url):
+    with served(folder, "--host", "0.0.0.0") as (serving, url):
         where = f"http://127.0.0.1:{url.rpartition(':')[2]}/api/v1/runs"
         with pytest.raises(HTTPError, match="401"):
             get(where)
         assert get(Request(where, headers={"Authorization": f"Bearer {key}"})) == {"runs": [], "next": None}
+        # Whoever is on the machine sees the command lines of its processes.
+        if Path("/proc").is_dir():
+            shown = Path(f"/proc/{serving.pid}/cmdline").read_text()
+            assert "serve" in shown
+            assert key.rpartition("_")[2] not in shown
+            assert str(folder.key) not in shown
     assert folder.nightmail("keys", "revoke", listed[0]["key_id"]).code == 0
     assert folder.nightmail("serve", "--host", "0.0.0.0", "--port", "0").code == 2
 

@@ -84,6 +84,26 @@ async def test_a_public_name_with_a_private_address_among_its_own_is_refused(
         assert asked == []
 
 
+async def test_a_name_that_leads_elsewhere_at_the_second_look_up_is_looked_up_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with site(200, b"what was checked") as (url, asked):
+        port = int(url.split(":")[2].split("/")[0])
+        looked_up: list[str] = []
+
+        async def answers(_: Any, host: str, *__: Any, **___: Any) -> Any:
+            # 127.0.0.1 stands for an address of the internet, 127.0.0.2 for one of ours.
+            looked_up.append(host)
+            address = "127.0.0.1" if len(looked_up) == 1 or host == "127.0.0.1" else "127.0.0.2"
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+        monkeypatch.setattr("asyncio.base_events.BaseEventLoop.getaddrinfo", answers)
+        monkeypatch.setattr("nightmail.web.fetch.is_public", lambda address: address == "127.0.0.1")
+        assert await fetched(f"http://rebound.example:{port}/") == b"what was checked"
+        assert looked_up.count("rebound.example") == 1
+        assert asked == [f"rebound.example:{port}/"]
+
+
 async def test_what_is_there_is_read_under_its_own_name() -> None:
     with site(200, b'{"id": 1}\n') as (url, asked):
         assert await fetched(url, fetch_from_private=True) == b'{"id": 1}\n'

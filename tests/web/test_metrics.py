@@ -4,12 +4,15 @@ import json
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from nightmail.core.intake import IntakeSpec
 from nightmail.telemetry import Metric
 from nightmail.testing.desk import Desk
 from nightmail.testing.provider import ScriptedProvider, completion, row
+from nightmail.worker.intakes import Item
 from tests.web.desk_app import opened
 
 GRAFANA = Path(__file__).parents[2] / "deploy" / "grafana"
@@ -75,6 +78,18 @@ async def test_every_metric_is_told_also_in_an_empty_home(tmp_path):
     assert {family.name for family in families} == {metric.value for metric in Metric}
     assert all(f"# TYPE {metric.series[0].removesuffix('_bucket')}" in text for metric in Metric)
     assert samples["nightmail_unsent_requests",] == 0
+
+
+async def test_what_waits_in_an_intake_is_told_with_its_age_and_bounds(tmp_path):
+    async with opened(tmp_path) as (client, http):
+        spec = IntakeSpec(task="t:T", max_waiting=50, max_wait_seconds=7.5)
+        intake = await client.intakes.create("tickets", spec)
+        await client.intakes.hand_in(intake, [Item(f"{n}", msgspec.Raw(b"{}")) for n in range(3)])
+        _, _, samples = await scraped(http)
+    assert samples["nightmail_intake_waiting_records", "tickets"] == 3
+    assert samples["nightmail_intake_max_waiting_records", "tickets"] == 50
+    assert samples["nightmail_intake_max_wait_seconds", "tickets"] == 7.5
+    assert 0 <= samples["nightmail_intake_oldest_seconds", "tickets"] < 3600
 
 
 def expressions(found):

@@ -10,6 +10,7 @@ import pytest
 
 from nightmail.core.webhook import headers_of
 from nightmail.web.receive import MOST_BYTES
+from tests.web.desk import opened as desk_of_all
 from tests.web.desk_app import opened
 
 SECRET = "whsec_c2VjcmV0IG9mIHNvbWUgbGVuZ3Ro"
@@ -67,6 +68,17 @@ async def test_what_is_not_to_be_believed_is_refused_and_not_kept(desk, sign, bo
     answer = await http.post(PATH, content=body, headers=sign())
     assert answer.status_code == 400
     assert webhooks_in(client) == []
+
+
+async def test_a_webhook_reaches_a_service_of_this_machine_by_any_name(tmp_path, monkeypatch):
+    """Through a tunnel it comes under the tunnel's name; everything else under that name is refused."""
+    monkeypatch.setenv("OPENAI_WEBHOOK_SECRET", SECRET)
+    async with desk_of_all(tmp_path) as office:
+        there = {"Host": "abc.tunnel.example"}
+        answer = await office.post(PATH, content=BODY, headers={**signed(), **there})
+        assert answer.status_code == 204
+        for path in ("/api/v1/runs", "/metrics"):
+            assert (await office.get(path, headers=there)).status_code == 421, path
 
 
 async def test_one_that_is_too_large_is_refused_before_it_is_read_whole(desk):

@@ -13,7 +13,7 @@ from nightmail.testing.clock import START
 from nightmail.testing.desk import Desk
 from nightmail.testing.faults import Crash, TroublePlan
 from nightmail.testing.provider import ScriptedProvider
-from nightmail.worker.backup import back_up, restore
+from nightmail.worker.backup import back_up, is_under_way, restore
 
 
 @pytest.fixture
@@ -57,6 +57,21 @@ async def test_a_finished_run_comes_back_whole(desk, tmp_path):
     assert not (tmp_path / "again" / "backup.json").exists()
     desk.home = tmp_path / "again"
     assert (await desk.status()).succeeded == 6
+
+
+async def test_files_are_held_from_before_the_database_is_copied_until_the_end(desk, tmp_path):
+    store, seen = await desk.store(), []
+    settings = read(home=desk.home, environment={})
+
+    async def copy(folder, real=store.copy):
+        seen.append(is_under_way(settings.spool, desk.clock.now()))
+        await real(folder)
+
+    store.copy = copy
+    await back_up(settings, store, desk.clock, tmp_path / "backup")
+    await store.close()
+    assert seen == [True]
+    assert not is_under_way(settings.spool, desk.clock.now())
 
 
 async def test_in_the_middle_nothing_is_sent_until_resumed_and_all_is_paid_once(desk, tmp_path):

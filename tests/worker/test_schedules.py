@@ -3,13 +3,16 @@
 import asyncio
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
 
 from nightmail.config import read
+from nightmail.core.channel import Channel
 from nightmail.core.lifecycle import RunEvent
 from nightmail.core.run import RunState, Wish
 from nightmail.errors import ConfigError, SinkError, TaskError
@@ -19,6 +22,7 @@ from nightmail.testing.desk import GROUPS
 from nightmail.testing.faults import Crash, Faulty, TroublePlan
 from nightmail.worker import timetable, watch
 from nightmail.worker.lease import TERM
+from nightmail.worker.noticing import Noticing
 from nightmail.worker.schedules import Schedules
 from nightmail.worker.timetable import Timetable
 
@@ -495,3 +499,25 @@ async def test_two_processes_on_one_home_start_it_once_and_one_that_is_killed_le
     assert max(map(len, told)) == 1
     for status in await home.schedules.list():
         assert [each.run_id is not None for each in status.occurrences] == [True]
+
+
+async def test_a_schedule_that_cannot_start_is_told_once_for_each_time(home):
+    await home.add()
+    (home.folder / "rows.jsonl").unlink()
+
+    async def told():
+        await home.look()
+        for _ in range(2):
+            await Noticing(home.store, home.clock, [Channel(name="ops", url_env="U", secret_env="S")]).look()
+        with closing(sqlite3.connect(home.settings.home / "nightmail.db")) as database:
+            return database.execute("SELECT kind, body FROM notices ORDER BY notice_no").fetchall()
+
+    assert await told() == []
+    home.at(days=1)
+    ((kind, body),) = await told()
+    said = json.loads(body)
+    assert (kind, said["facts"]["schedule"]) == ("schedule_put_off", "nightly")
+    assert "rows.jsonl does not exist" in said["text"]
+    home.write("rows.jsonl", "one")
+    home.clock.advance(timetable.AGAIN)
+    assert len(await told()) == 1, "it is mended"

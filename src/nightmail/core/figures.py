@@ -43,6 +43,16 @@ class Queue(NamedTuple):
     blocked_until: datetime | None
 
 
+class Waiting(NamedTuple):
+    """What waits in an intake: `since` is when the oldest of it came, `most` how many may wait, `seconds` for
+    how long one may."""
+
+    records: int
+    since: datetime | None
+    most: int
+    seconds: float
+
+
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """All runs of the home together. `waiting_since` is when the oldest batch that has not been sent was
     planned, `unsent` the requests that are in no batch at the provider. Money in pico-USD."""
@@ -62,3 +72,4 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     money: dict[str, Money]
     spent_today_pusd: int
     reserved_today_pusd: int
+    intakes: dict[str, Waiting] = {}

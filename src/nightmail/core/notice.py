@@ -21,6 +21,7 @@ class NoticeKind(StrEnum):
     RUN_CANCELLED = "run_cancelled"  # its end was wished, and has come
     RUN_PAUSED = "run_paused"  # credentials, billing or a budget: somebody must act
     RUN_PUT_OFF = "run_put_off"  # a worker cannot drive it: its task, its input or its settings
+    SCHEDULE_PUT_OFF = "schedule_put_off"  # the run of a schedule cannot be begun
     FAILURES_HIGH = "failures_high"  # a large share of what is through has failed
     BUDGET_USED = "budget_used"  # half, four fifths or all of a run's or a day's money is spent
     QUOTA_LEARNED = "quota_learned"  # the provider named how much a model's queue takes

@@ -13,6 +13,7 @@ from nightmail.core.notice import Making, Notice, NoticeKind
 from nightmail.core.pricing import format_usd
 from nightmail.core.progress import RunStatus
 from nightmail.core.request import Mode
+from nightmail.core.schedule import Occurrence
 
 # Of a budget, in percent.
 BUDGET_MARKS = (50, 80, 100)
@@ -126,3 +127,25 @@ def _marks(
 
 def _is_awaited(batch: Batch) -> bool:
     return batch.state is BatchState.IN_PROGRESS and batch.mode is Mode.BATCH
+
+
+def of_schedule(name: str, newest: Occurrence, *, home: str, now: datetime) -> list[Notice]:
+    """What is to be told of the newest time that a schedule was due."""
+    if newest.message is None or newest.run_id is not None:
+        return []
+    due = f"{newest.due_at:%Y-%m-%d %H:%M} UTC"
+    to_do = (
+        "It is given up; the next one will be tried."
+        if newest.abandoned
+        else "Mend it; it is tried again by itself every few minutes."
+    )
+    return [
+        Making(home, now, None, now)(
+            NoticeKind.SCHEDULE_PUT_OFF,
+            f"the schedule {name} cannot begin its run of {due}",
+            newest.message,
+            to_do=f"{to_do} See: nightmail schedule list",
+            key=[name, newest.due_at.isoformat(), newest.message],
+            facts={"schedule": name, "due_at": newest.due_at.isoformat(), "abandoned": newest.abandoned},
+        )
+    ]

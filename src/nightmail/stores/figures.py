@@ -9,7 +9,8 @@ from datetime import datetime
 import msgspec
 
 from nightmail.core.batch import BatchState
-from nightmail.core.figures import TURNAROUND_BOUNDS, Figures, Money, Queue, Turnaround
+from nightmail.core.figures import TURNAROUND_BOUNDS, Figures, Money, Queue, Turnaround, Waiting
+from nightmail.core.intake import IntakeSpec
 from nightmail.core.request import RequestState
 from nightmail.stores.database import Database, Transaction, at, moment
 
@@ -61,7 +62,16 @@ def _read(tx: Transaction, now: datetime) -> Figures:
         },
         spent_today_pusd=today["spent"],
         reserved_today_pusd=today["reserved"],
+        intakes={
+            row["intake_id"]: _waiting(row)
+            for row in tx.rows("list_intakes")
+        },
     )  # fmt: skip
+
+
+def _waiting(row: sqlite3.Row) -> Waiting:
+    spec = msgspec.json.decode(row["spec"], type=IntakeSpec)
+    return Waiting(row["waiting"], moment(row["oldest_at"]), spec.max_waiting, spec.max_wait_seconds)
 
 
 def _turnaround(tx: Transaction) -> dict[str, Turnaround]:

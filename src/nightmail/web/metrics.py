@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from nightmail.client import Client
-from nightmail.core.figures import TURNAROUND_BOUNDS, Figures, Money
+from nightmail.core.figures import TURNAROUND_BOUNDS, Figures, Money, Waiting
 from nightmail.core.progress import usd
 from nightmail.telemetry import Metric
 
@@ -71,6 +71,7 @@ def families(
     yield from _of_money(figures, daily_budget)
     yield _single(Metric.POLLS, figures.polls)
     yield _labelled(Metric.EVENTS, figures.events)
+    yield from _of_intakes(figures, now)
     yield _labelled(Metric.DELIVERIES, figures.deliveries)
     yield _single(Metric.OLDEST_DELIVERY, _age(figures.oldest_delivery_at, now))
 
@@ -88,6 +89,17 @@ def _of_queues(figures: Figures, quotas: Mapping[str, int], now: datetime) -> It
         shut = queue.blocked_until is not None and queue.blocked_until > now
         blocked.add_metric(names, int(shut))
     return tokens, limits, blocked
+
+
+def _of_intakes(figures: Figures, now: datetime) -> Iterable[Family]:
+    columns: dict[Metric, Callable[[Waiting], float]] = {
+        Metric.INTAKE_WAITING: lambda waiting: waiting.records,
+        Metric.INTAKE_BOUND: lambda waiting: waiting.most,
+        Metric.INTAKE_OLDEST: lambda waiting: _age(waiting.since, now),
+        Metric.INTAKE_MAX_WAIT: lambda waiting: waiting.seconds,
+    }
+    for name, read in columns.items():
+        yield _labelled(name, {intake: read(waiting) for intake, waiting in figures.intakes.items()})
 
 
 def _of_turnaround(figures: Figures) -> Family:
@@ -133,7 +145,7 @@ def _single(name: Metric, value: float | None) -> Family:
     return family
 
 
-def _labelled(name: Metric, values: Mapping[str, int]) -> Family:
+def _labelled(name: Metric, values: Mapping[str, float]) -> Family:
     family = _family(name)
     for label, value in sorted(values.items()):
         family.add_metric([label], value)

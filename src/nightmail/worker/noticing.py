@@ -16,7 +16,7 @@ from nightmail.core.budget import Money
 from nightmail.core.channel import Channel, times_of
 from nightmail.core.notice import Happening, Notice
 from nightmail.core.notice_events import of_event
-from nightmail.core.notice_states import of_day, of_run
+from nightmail.core.notice_states import of_day, of_run, of_schedule
 from nightmail.core.pricing import parse_usd
 from nightmail.stages.ports import Clock
 from nightmail.stores.base import Store
@@ -92,6 +92,9 @@ class Noticing:
                 home=home,
                 now=now,
             )
+        for schedule in await self._store.schedules.list():
+            for newest in await self._store.schedules.occurrences(schedule.schedule_no, limit=1):
+                found += of_schedule(schedule.name, newest, home=home, now=now)
         if self._daily_pusd is not None:
             figures = await self._store.figures.read(now=now)
             money = Money(spent=figures.spent_today_pusd, reserved=figures.reserved_today_pusd)
