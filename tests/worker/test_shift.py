@@ -6,7 +6,7 @@ import pytest
 
 from nightmail.core.ids import RunId
 from nightmail.core.lifecycle import RunEvent
-from nightmail.core.run import PauseReason
+from nightmail.core.run import PauseReason, Wish
 from nightmail.errors import ConfigError, LeaseLost, StoreError
 from nightmail.stores.sqlite import SqliteStore
 from nightmail.testing.clock import START, ManualClock
@@ -108,13 +108,28 @@ async def test_a_run_that_cannot_be_driven_is_put_off_and_the_others_go_on(floor
 
     assert floor.begun == [broken, sound]
     run = await floor.store.runs.read(broken)
-    said = [event.detail["message"] for event in await floor.store.events.list(run.run_no, limit=9)]
-    assert "no key" in said
+    said = [event.detail for event in await floor.store.events.list(run.run_no, limit=9)]
+    assert {"message": "no key", "error": "ConfigError"} in said
 
     floor.clock.advance(PUT_OFF)
     floor.go[broken].set()
     await floor.shift().work(until_idle=True)
     assert floor.begun == [broken, sound, broken]
+
+
+async def test_a_run_that_was_put_off_is_cancelled_at_once(floor):
+    broken = await floor.run("broken")
+    floor.raises[broken] = ConfigError("no key")
+    shift = floor.shift()
+    await shift.work(until_idle=True)
+    await shift.work(until_idle=True)
+    assert floor.begun == [broken], "nothing has changed"
+
+    run = await floor.store.runs.read(broken)
+    await floor.store.runs.record_wish(run.run_no, Wish.CANCEL)
+    floor.go[broken].set()
+    await shift.work(until_idle=True)
+    assert floor.begun == [broken, broken]
 
 
 async def test_a_run_that_another_worker_took_over_is_left_to_it(floor):

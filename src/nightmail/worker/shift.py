@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from nightmail.core.ids import RunId
-from nightmail.core.run import Run, RunState
+from nightmail.core.run import Run, RunState, Wish
 from nightmail.errors import DiskFull, LeaseLost, NightmailError, StoreError
 from nightmail.stages.ports import Clock
 from nightmail.stores.base import Lease, Store
@@ -42,7 +42,7 @@ class Shift:
         self._drive = drive
         self._stop = stop
         self._driving: dict[RunId, asyncio.Task[None]] = {}
-        self._put_off: dict[RunId, datetime] = {}  # since when
+        self._put_off: dict[RunId, tuple[datetime, Wish | None]] = {}  # since when, and what was wished then
         self._ended = asyncio.Event()
         self._failure: BaseException | None = None
 
@@ -82,9 +82,12 @@ class Shift:
                 self._start(run, lease)
 
     def _is_put_off(self, run: Run) -> bool:
-        since, now = self._put_off.get(run.run_id), self._clock.now()
-        # Before that time it is only after the clock was set back.
-        return since is not None and since <= now < since + PUT_OFF
+        if run.run_id not in self._put_off:
+            return False
+        (since, wish), now = self._put_off[run.run_id], self._clock.now()
+        # Before that time it is only after the clock was set back; and what is wished since then may be
+        # possible.
+        return run.wish is wish and since <= now < since + PUT_OFF
 
     def _start(self, run: Run, lease: Lease) -> None:
         task = self._driving[run.run_id] = asyncio.create_task(self._drive_one(run, lease))
@@ -101,14 +104,14 @@ class Shift:
             driven = await self._drive(run.run_id, lease)
             if driven.state is RunState.PAUSED and driven.wish is not None:
                 # It is to be cancelled and comes no further without somebody's help.
-                self._put_off[run.run_id] = self._clock.now()
+                self._put_off[run.run_id] = (self._clock.now(), driven.wish)
         except LeaseLost:
             # This process slept, and another worker has the run now.
             return
         except StoreError as error:
             self._failure = error
         except NightmailError as error:
-            self._put_off[run.run_id] = self._clock.now()
+            self._put_off[run.run_id] = (self._clock.now(), run.wish)
             await self._tell(run, error)
         except Exception as error:
             self._failure = error
@@ -118,5 +121,9 @@ class Shift:
         # A full disk may have no room for the event either.
         with contextlib.suppress(DiskFull):
             await self._store.events.record(
-                run.run_no, EventName.RUN_PUT_OFF, now=self._clock.now(), message=str(error)
+                run.run_no,
+                EventName.RUN_PUT_OFF,
+                now=self._clock.now(),
+                message=str(error),
+                error=type(error).__name__,
             )

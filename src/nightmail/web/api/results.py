@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Literal
+from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
@@ -16,11 +16,20 @@ from nightmail.web.asked import Asked
 from nightmail.web.keys import OwnRun, Reader
 from nightmail.web.problems import documented
 from nightmail.worker.pages import RecordResult
+from nightmail.worker.uploads import Format
 
 router = APIRouter(prefix="/runs/{run_id}", tags=["results"])
 MOST = 1000
 CHUNK = 1 << 18
-MEDIA = {"jsonl": "application/x-ndjson", "csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
+# By the last part of a format.
+MEDIA = {
+    "jsonl": "application/x-ndjson",
+    "csv": "text/csv",
+    "tsv": "text/tab-separated-values",
+    "parquet": "application/vnd.apache.parquet",
+    "gz": "application/gzip",
+    "zst": "application/zstd",
+}
 FILE: dict[int | str, dict[str, Any]] = {
     200: {"content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in MEDIA.values()}}
 }
@@ -77,15 +86,16 @@ async def read_record(run_id: OwnRun, key: str, client: Asked, asker: Reader) ->
 
 @router.get("/output", response_class=StreamingResponse, responses={**FILE, **documented(401, 404, 422, 429)})
 async def download_output(
-    run_id: OwnRun, client: Asked, asker: Reader, format: Literal["jsonl", "csv", "parquet"] = "jsonl"
+    run_id: OwnRun, client: Asked, asker: Reader, format: Format = "jsonl"
 ) -> StreamingResponse:
     """What has succeeded so far, as a file."""
     path = client.uploads.temporary(f".{format}")
     try:
         await client.export(path, run_id)
-        return _sent(await asyncio.to_thread(path.open, "rb"), f"{run_id}.{format}", MEDIA[format])
+        file = await asyncio.to_thread(path.open, "rb")
+        return _sent(file, f"{run_id}.{format}", MEDIA[format.rpartition(".")[2]])
     finally:
-        await _forgotten(path, path.with_name(f"{path.stem}.failures.jsonl"))
+        await _forgotten(path, path.with_name(f"{path.name.partition('.')[0]}.failures.jsonl"))
 
 
 @router.get(

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
 from nightmail.client import Client
+from nightmail.core.progress import RunStatus
 from nightmail.core.run import RunState
+from nightmail.stores.base import Event
+from nightmail.telemetry import EventName
 from nightmail.web.api.views import run_shown
 from nightmail.web.asked import Asked
 from nightmail.web.changes import COMMENT, changes
@@ -26,24 +30,33 @@ STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream"
     "/watch", response_class=StreamingResponse, responses={**STREAM, **documented(401, 404, 422, 429)}
 )
 async def watch_run(run_id: OwnRun, request: Request, client: Asked, asker: Reader) -> StreamingResponse:
-    """Events `run`, each with the run as JSON, until one `end` when it is over. Ends without it when the
-    service stops: ask again."""
+    """Events `run`, each with the run as JSON, until one `end` when it is over; `put_off` when a worker
+    cannot drive it and tries again later, with a `message` and the kind of `error`. Ends without `end` when
+    the service stops: ask again."""
     told = _told(client, run_id, request.app.state.loops)
     return StreamingResponse(told, media_type="text/event-stream")
 
 
 async def _told(client: Client, run_id: str, loops: Loops) -> AsyncIterator[str]:
+    async def look() -> tuple[RunStatus, Event | None]:
+        newest = await client.events(run_id, limit=1)
+        status = await client.status(run_id)
+        return status, newest[0] if newest and newest[0].name == EventName.RUN_PUT_OFF else None
+
     # The range of the end moves by itself: nothing has changed by that.
     found = changes(
-        lambda: client.status(run_id),
-        lambda status: run_shown(status).model_dump_json(exclude={"eta_seconds"}),
+        look,
+        lambda seen: (run_shown(seen[0]).model_dump_json(exclude={"eta_seconds"}), seen[1] and seen[1].at),
         loops,
     )
-    async for status in found:
-        if status is None:
+    async for seen in found:
+        if seen is None:
             yield COMMENT
             continue
+        status, put_off = seen
         yield f"event: run\ndata: {run_shown(status).model_dump_json()}\n\n"
         if status.state in OVER:
             yield "event: end\ndata: {}\n\n"
             return
+        if put_off is not None:
+            yield f"event: put_off\ndata: {msgspec.json.encode(put_off.detail).decode()}\n\n"
