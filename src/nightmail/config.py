@@ -6,6 +6,8 @@
 | NIGHTMAIL_PRICES  | a price file of one's own, laid over ours (same format)               |
 | OPENAI_BASE_URL   | the server, if `--base-url` is not given                              |
 | OPENAI_API_KEY    | the key; it is never stored, logged or printed                        |
+| NIGHTMAIL_SERVER  | the service, if neither `--server` nor `--home` is given              |
+| NIGHTMAIL_API_KEY, NIGHTMAIL_API_KEY_FILE | the key for the service, or the file that holds it |
 
 `nightmail.toml` in the home may hold `base_url`, `prices`, `daily_budget` (USD, as a text, for all runs of
 the home in one UTC day), a table `quotas` (model = tokens), tables `[[notify]]`: who is told what, and a
@@ -20,6 +22,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -72,6 +75,45 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def spool(self) -> Path:
         return self.home / "spool"
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True):
+    """A service that does what a home would. `url` is without the API's path; `repr` shows no key."""
+
+    url: str
+    api_key: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Server({self.url!r})"
+
+
+def server(
+    url: str | None, *, home: str | Path | None = None, environment: Mapping[str, str] | None = None
+) -> Server | None:
+    """The service that is meant, with the key for it from the environment; None: a home is meant. Raises
+    `ConfigError`."""
+    said = os.environ if environment is None else environment
+    if url and home:
+        raise ConfigError("--home and --server exclude each other: a command works on one of them")
+    meant = url or (said.get("NIGHTMAIL_SERVER") if home is None else None)
+    if not meant:
+        return None
+    parts = urlsplit(meant)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ConfigError(f"--server {meant}: give the service's address, such as https://batch.example.org")
+    if parts.username is not None or parts.password is not None:
+        raise ConfigError("--server takes no key: everybody on this machine sees it. Set NIGHTMAIL_API_KEY")
+    return Server(url=meant.rstrip("/").removesuffix("/api/v1"), api_key=_service_key(said))
+
+
+def _service_key(said: Mapping[str, str]) -> str | None:
+    path = said.get("NIGHTMAIL_API_KEY_FILE")
+    if said.get("NIGHTMAIL_API_KEY") or not path:
+        return said.get("NIGHTMAIL_API_KEY")
+    try:
+        return Path(path).expanduser().read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"NIGHTMAIL_API_KEY_FILE: cannot read {path}: {error}") from error
 
 
 def read(

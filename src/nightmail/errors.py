@@ -19,6 +19,7 @@ NightmailError
 │   ├── RequestRefused       nobody: a 4xx that repeating cannot mend
 │   │   └── NotFound         ... because the thing is not there (or not yet)
 │   └── Unsupported          nobody: this server has no such call
+├── ServiceUnreachable       wait: the service that a command was given to does not answer
 ├── ChannelFailed            wait: who is to be told something does not take it
 ├── WebhookRefused           nobody: what came in is not to be believed
 ├── StoreError               the database or the disk
@@ -128,6 +129,10 @@ class NotFound(RequestRefused):
 
 class Unsupported(ProviderError):
     """This server does not offer the call."""
+
+
+class ServiceUnreachable(NightmailError):
+    """The service that a command was given to does not answer, or not as a nightmail service does."""
 
 
 class ChannelFailed(NightmailError):

@@ -25,6 +25,7 @@ CODES = {
     errors.RequestRefused: 4,
     errors.NotFound: 4,
     errors.Unsupported: 4,
+    errors.ServiceUnreachable: 4,
     errors.ChannelFailed: 70,
     errors.WebhookRefused: 70,
     errors.StoreError: 4,

@@ -23,7 +23,13 @@ COMMANDS = (
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In an empty folder, with neither key nor server."""
     monkeypatch.chdir(tmp_path)
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "NIGHTMAIL_HOME", "NIGHTMAIL_DEBUG"):
+    for name in (
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+        "NIGHTMAIL_HOME",
+        "NIGHTMAIL_DEBUG",
+        "NIGHTMAIL_SERVER",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -76,6 +82,16 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
         (["resume"], "no run"),
         (["export", "--output", "x.csv"], "no run"),
         (["worker", "--run", "topics-0000"], "no run"),
+        (["worker", "--server", "http://127.0.0.1:9"], "works on a home"),
+        (["backup", "b", "--server", "http://127.0.0.1:9"], "works on a home"),
+        (["status", "--server", "http://127.0.0.1:9", "--home", "h"], "exclude each other"),
+        (["status", "--server", "127.0.0.1:9"], "such as https://"),
+        (["status", "--server", "https://me:secret@batch.example.org"], "NIGHTMAIL_API_KEY"),
+        (["doctor", "--fix", "--server", "http://127.0.0.1:9"], "on its own machine"),
+        (
+            ["run", "t.py", "--input", "a", "--output", "b.csv", "--server", "http://127.0.0.1:9"],
+            "no Python of",
+        ),
         (["doctor", "--resend", "a.b1", "--adopt", "a.b1=batch_1"], "exclude each other"),
         (["doctor", "--adopt", "a.b1"], "BATCH=PROVIDER_BATCH_ID"),
         (["doctor", "--resend", "a.b1"], "no run"),

@@ -51,12 +51,13 @@ class Ended(NamedTuple):
 
 
 class Folder:
-    """A working folder. `key` and `server` are what the environment has for the commands in it."""
+    """A working folder. `key`, `server` and `more` are what the environment has for the commands in it."""
 
     def __init__(self, path: Path, *, server: str | None = None, key: str | None = "sk-test") -> None:
         self.path = path
         self.server = server
         self.key = key
+        self.more: dict[str, str] = {}
         self._run_id: str | None = None
         self.write("sections.py", TASK)
 
@@ -79,7 +80,7 @@ class Folder:
             if not name.startswith(("OPENAI_", "NIGHTMAIL_"))
         }
         given = {"OPENAI_BASE_URL": self.server, "OPENAI_API_KEY": self.key}
-        return kept | {name: value for name, value in given.items() if value is not None}
+        return kept | {name: value for name, value in given.items() if value is not None} | self.more
 
     def start(self, *arguments: str, **streams: Any) -> subprocess.Popen[str]:
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams

@@ -14,15 +14,20 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING
 
 from nightmail.cli.exits import Exit
+from nightmail.cli.homes import place_of
 from nightmail.cli.outcome import is_over, outcome_lines
 from nightmail.cli.show import View, view_on
 from nightmail.cli.terminal import Terminal
-from nightmail.client import Client
 from nightmail.core.progress import RunStatus, summary
 from nightmail.core.run import RunState
 from nightmail.errors import NightmailError
+
+if TYPE_CHECKING:
+    from nightmail.cli.questions import Questions
+    from nightmail.client import Client
 
 LOOK_EVERY = 0.5
 # Looking must not cost more than this share of the time, however large the run.
@@ -30,6 +35,24 @@ LOOKING_SHARE = 0.05
 # A view that is redrawn in place has hidden it.
 SHOW_CURSOR = "\x1b[?25h"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+async def carry_on(client: Questions, run_id: str, terminal: Terminal, *, detach: bool = False) -> Exit:
+    """Have the run carried out to its end, tell how it came out, and give the exit code: here, or by a
+    process in the background; where a service does it, by watching that."""
+    from nightmail.cli.background import start_worker
+    from nightmail.client import Client
+
+    if isinstance(client, Client):
+        return await (start_worker if detach else carry_out)(client, run_id, terminal)
+    if not detach:
+        return await follow(client, run_id, terminal, to_the_end=True)
+    status = await client.status(run_id)
+    terminal.say(
+        f"{run_id} is left to {place_of(terminal)}", f"look at it with: {terminal.command('watch', run_id)}"
+    )
+    terminal.give(summary(status))
+    return Exit.NOT_AT_END
 
 
 async def carry_out(client: Client, run_id: str, terminal: Terminal) -> Exit:
@@ -45,8 +68,18 @@ async def watched_work(client: Client, run_id: str, terminal: Terminal) -> RunSt
         return await _shown(client, run_id, terminal, view)
 
 
-async def follow(client: Client, run_id: str, terminal: Terminal) -> Exit:
-    """Show the run without working on it, until it is over."""
+async def quiet_work(client: Questions, run_id: str, terminal: Terminal) -> RunStatus:
+    """The run carried out, here or by the service, with nothing shown meanwhile."""
+    from nightmail.client import Client
+
+    if not isinstance(client, Client):
+        return await client.work(run_id)
+    with detaching(client.stop, terminal):
+        return await client.work(run_id)
+
+
+async def follow(client: Questions, run_id: str, terminal: Terminal, *, to_the_end: bool = False) -> Exit:
+    """Show the run without working on it, until it is over; `to_the_end`: and its output where it belongs."""
     leaving = asyncio.Event()
     status = None
     with detaching(leaving.set, terminal), view_on(terminal, watching=True) as view:
@@ -54,6 +87,8 @@ async def follow(client: Client, run_id: str, terminal: Terminal) -> Exit:
             view.show(status)
     if status is None:
         status = await client.status(run_id)
+    if to_the_end and not leaving.is_set():
+        status = await client.work(run_id)
     return report(status, terminal, detached=leaving.is_set())
 
 
@@ -62,7 +97,7 @@ def report(status: RunStatus, terminal: Terminal, *, detached: bool) -> Exit:
     if detached and not is_over(status):
         at_provider = len(status.active)
         terminal.say(
-            f"detached from run {status.run_id}; it stays as it is ({at_provider} "
+            f"detached from run {status.run_id}; it {_goes_on(terminal)} ({at_provider} "
             f"{'batch' if at_provider == 1 else 'batches'} at the provider). "
             f"Come back with the same command, or: {terminal.command('watch', status.run_id)}"
         )
@@ -70,6 +105,10 @@ def report(status: RunStatus, terminal: Terminal, *, detached: bool) -> Exit:
         terminal.say(*outcome_lines(status, terminal))
     terminal.give(summary(status))
     return exit_of_run(status)
+
+
+def _goes_on(terminal: Terminal) -> str:
+    return "stays as it is" if terminal.server is None else f"goes on at {terminal.server.url}"
 
 
 def exit_of_run(status: RunStatus) -> Exit:

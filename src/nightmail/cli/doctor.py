@@ -10,7 +10,7 @@ import typer
 
 from nightmail.cli import options as o
 from nightmail.cli.exits import Exit
-from nightmail.cli.homes import existing
+from nightmail.cli.homes import opened
 from nightmail.cli.terminal import Terminal
 from nightmail.errors import ConfigError
 
@@ -34,17 +34,18 @@ def doctor(
     provider: o.Provider = None,
     base_url: o.BaseUrl = None,
     home: o.Home = None,
+    server: o.Server = None,
     json: o.Json = False,
 ) -> int:
     """Look for anything that is not as it should be, and without --fix change nothing; exit code 1 if
     something is not, or is still not."""
     from nightmail.core.wording import plural
 
-    terminal = Terminal(json=json, home=home)
+    terminal = Terminal(json=json, home=home, server=server)
     decided = _decision(resend, adopt)
 
     async def go() -> Exit:
-        async with existing(home, provider=provider, base_url=base_url) as client:
+        async with opened(terminal, provider=provider, base_url=base_url) as client:
             if decided is not None:
                 await client.resolve_doubt(decided[0], adopt=decided[1])
                 terminal.note(

@@ -12,6 +12,7 @@ from nightmail.errors import (
     ConfigError,
     DiskFull,
     ProviderError,
+    ServiceUnreachable,
     SinkError,
     SourceError,
     StoreError,
@@ -35,7 +36,7 @@ MEANINGS = {
     Exit.FAILURES: "finished, but with failed or cancelled records; for doctor: with findings",
     Exit.USAGE: "an option, a setting, the task, the input or the output is wrong",
     Exit.NOT_AT_END: "paused, detached or interrupted before the end",
-    Exit.UNREACHABLE: "the provider or the store cannot be reached for good, or the disk is full",
+    Exit.UNREACHABLE: "the provider, the store or the service cannot be reached, or the disk is full",
     Exit.OURS: "a fault of nightmail itself",
 }
 
@@ -45,7 +46,7 @@ def exit_of(error: Exception) -> Exit:
     match error:
         case ConfigError() | TaskError() | SourceError() | SinkError() | AuthenticationFailed():
             return Exit.USAGE
-        case ProviderError() | StoreError() | DiskFull():
+        case ProviderError() | StoreError() | DiskFull() | ServiceUnreachable():
             return Exit.UNREACHABLE
         case _:
             return Exit.OURS

@@ -9,6 +9,7 @@ import typer
 
 from nightmail.cli import options as o
 from nightmail.cli.exits import Exit
+from nightmail.cli.homes import opened
 from nightmail.cli.terminal import Terminal
 from nightmail.core import wording as figures
 from nightmail.core.scope import Scope
@@ -36,15 +37,14 @@ def add(
         typer.Option("--share", metavar="PART", help="The part of each model's queue for it, such as 0.25."),
     ] = None,
     home: o.Home = None,
+    server: o.Server = None,
     json: o.Json = False,
 ) -> int:
     """Make a key. It is shown once, here, and kept nowhere."""
-    from nightmail.client import Client
-
-    terminal = Terminal(json=json, home=home)
+    terminal = Terminal(json=json, home=home, server=server)
 
     async def go() -> str:
-        async with Client(home) as client:
+        async with opened(terminal, may_make=True) as client:
             return await client.keys.add(tenant, scope=scope, budget=budget, share=share)
 
     key = asyncio.run(go())
@@ -55,14 +55,12 @@ def add(
 
 
 @keys.command("list")
-def list_keys(home: o.Home = None, json: o.Json = False) -> int:
+def list_keys(home: o.Home = None, server: o.Server = None, json: o.Json = False) -> int:
     """Show the keys by their ids, never the keys themselves."""
-    from nightmail.cli.homes import existing
-
-    terminal = Terminal(json=json, home=home)
+    terminal = Terminal(json=json, home=home, server=server)
 
     async def go() -> list[dict[str, str | None]]:
-        async with existing(home) as client:
+        async with opened(terminal) as client:
             return [
                 {
                     "key_id": each.key_id,
@@ -86,15 +84,14 @@ def list_keys(home: o.Home = None, json: o.Json = False) -> int:
 def revoke(
     key_id: Annotated[str, typer.Argument(metavar="KEY", help="The key's id, as `list` has it.")],
     home: o.Home = None,
+    server: o.Server = None,
     json: o.Json = False,
 ) -> int:
     """Make a key good for nothing; a running service knows within seconds."""
-    from nightmail.cli.homes import existing
-
-    terminal = Terminal(json=json, home=home)
+    terminal = Terminal(json=json, home=home, server=server)
 
     async def go() -> None:
-        async with existing(home) as client:
+        async with opened(terminal) as client:
             await client.keys.revoke(key_id)
 
     asyncio.run(go())

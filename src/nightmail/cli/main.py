@@ -147,4 +147,11 @@ def _is_usage(error: Exception) -> bool:
 def _usage_message(error: Exception) -> str:
     context = getattr(error, "ctx", None)
     text = str(error.format_message()).replace("Value error, ", "")  # type: ignore[attr-defined]
-    return f"{text} See: {context.command_path} --help" if context is not None else text
+    if context is None:
+        return text
+    if getattr(error, "option_name", None) == "--server":
+        return (
+            f"{context.command_path} works on a home and not over a service: call it on the machine that has "
+            "the home, with --home DIR"
+        )
+    return f"{text} See: {context.command_path} --help"

@@ -52,6 +52,15 @@ Home = Annotated[
         "--home", metavar="DIR", help="Where everything is kept; default NIGHTMAIL_HOME, else .nightmail."
     ),
 ]
+Server = Annotated[
+    str | None,
+    typer.Option(
+        "--server",
+        metavar="URL",
+        help="Instead of a home: a service that does the work; default NIGHTMAIL_SERVER. Its key comes from "
+        "NIGHTMAIL_API_KEY, or the file NIGHTMAIL_API_KEY_FILE.",
+    ),
+]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Only the first N records.")]
 SkipBadRows = Annotated[
     bool,

@@ -39,6 +39,9 @@ def outcome_lines(status: RunStatus, terminal: Terminal) -> list[str]:
         lines.append(_paused(status, terminal))
     if is_over(status) and status.output is not None:
         lines.append(f"outputs   {status.output}")
+    elif is_over(status) and terminal.server is not None:
+        bring = terminal.command("export", status.run_id, "--output", "FILE")
+        lines.append(f"{bring}   brings the outputs")
     if status.failures is not None and is_over(status):
         lines += [f"failures  {status.failures}", *_examples(Path(status.failures))]
     if status.state is RunState.FINISHED and not status.failures_by_reason.keys() <= _NEVER_SENT:

@@ -24,6 +24,7 @@ def plan(
     provider: o.Provider = None,
     base_url: o.BaseUrl = None,
     home: o.Home = None,
+    server: o.Server = None,
     limit: o.Limit = None,
     quota: o.Quotas = None,
     max_batch_requests: o.MaxBatchRequests = None,
@@ -33,9 +34,9 @@ def plan(
     json: o.Json = False,
 ) -> int:
     """Count records, tokens, batches, waves and money of a run. No call is made, no key is needed."""
-    from nightmail.client import Client
+    from nightmail.cli.homes import opened
 
-    terminal = Terminal(json=json, home=home)
+    terminal = Terminal(json=json, home=home, server=server)
     asked: dict[str, Any] = {
         "key": key,
         "limit": limit,
@@ -49,7 +50,7 @@ def plan(
     }
 
     async def go() -> Plan:
-        async with Client(home, provider=provider, base_url=base_url) as client:
+        async with opened(terminal, provider=provider, base_url=base_url, may_make=True) as client:
             return await client.plan(task, input, **asked)
 
     found = asyncio.run(go())

@@ -29,6 +29,7 @@ def run(
     provider: o.Provider = None,
     base_url: o.BaseUrl = None,
     home: o.Home = None,
+    server: o.Server = None,
     limit: o.Limit = None,
     max_attempts: o.MaxAttempts = 4,
     budget: o.Budget = None,
@@ -55,13 +56,12 @@ def run(
     json: o.Json = False,
 ) -> int:
     """Run a task over an input, to the end. The same command again goes on, or says that all is done."""
-    from nightmail.cli.attend import carry_out, exit_of_run
-    from nightmail.cli.background import start_worker
+    from nightmail.cli.attend import carry_on, exit_of_run
+    from nightmail.cli.homes import opened
     from nightmail.cli.outcome import already_line, is_output_gone, is_over
-    from nightmail.client import Client
     from nightmail.core.progress import summary
 
-    terminal = Terminal(json=json, home=home)
+    terminal = Terminal(json=json, home=home, server=server)
     asked: dict[str, Any] = {
         "key": key,
         "limit": limit,
@@ -84,7 +84,7 @@ def run(
     }
 
     async def go() -> Exit:
-        async with Client(home, provider=provider, base_url=base_url) as client:
+        async with opened(terminal, provider=provider, base_url=base_url, may_make=True) as client:
             status = await client.start(task, input, output, **asked)
             if is_over(status):
                 missing = is_output_gone(status)
@@ -94,8 +94,6 @@ def run(
                     terminal.say(f"the output was gone and has been written again: {status.output}")
                 terminal.give(summary(status))
                 return exit_of_run(status)
-            if detach:
-                return await start_worker(client, status.run_id, terminal)
-            return await carry_out(client, status.run_id, terminal)
+            return await carry_on(client, status.run_id, terminal, detach=detach)
 
     return asyncio.run(go())

@@ -11,10 +11,14 @@ from nightmail.cli import options as o
 from nightmail.cli.exits import Exit
 from nightmail.cli.terminal import Terminal
 from nightmail.core import wording as figures
+from nightmail.core.failure import Reason
 from nightmail.core.request import Mode
 
 if TYPE_CHECKING:
-    from nightmail.client import Client
+    from nightmail.cli.questions import Questions
+    from nightmail.worker.pages import RecordResult
+
+PAGE = 100
 
 
 def sample(
@@ -26,19 +30,20 @@ def sample(
     provider: o.Provider = None,
     base_url: o.BaseUrl = None,
     home: o.Home = None,
+    server: o.Server = None,
     skip_bad_rows: o.SkipBadRows = False,
     json: o.Json = False,
 ) -> int:
     """Ask the first records at once, at the synchronous price, and show what was sent and what came back."""
-    from nightmail.cli.attend import detaching, exit_of_run
+    from nightmail.cli.attend import exit_of_run, quiet_work
+    from nightmail.cli.homes import opened
     from nightmail.cli.outcome import counts
-    from nightmail.client import Client
     from nightmail.core.progress import summary
 
-    terminal = Terminal(json=json, home=home)
+    terminal = Terminal(json=json, home=home, server=server)
 
     async def go() -> Exit:
-        async with Client(home, provider=provider, base_url=base_url) as client:
+        async with opened(terminal, provider=provider, base_url=base_url, may_make=True) as client:
             started = await client.start(
                 task,
                 input,
@@ -50,8 +55,7 @@ def sample(
                 skip_bad_rows=skip_bad_rows,
                 new=True,
             )
-            with detaching(client.stop, terminal):
-                status = await client.work(started.run_id)
+            status = await quiet_work(client, started.run_id, terminal)
             shown = await _records(client, status.run_id)
         for each in shown:
             terminal.say(*record_lines(each))
@@ -64,36 +68,27 @@ def sample(
     return asyncio.run(go())
 
 
-async def _records(client: Client, run_id: str) -> list[dict[str, Any]]:
+async def _records(client: Questions, run_id: str) -> list[dict[str, Any]]:
     """Every record of the run, in the order of the source: its request, and its output or what was wrong."""
-    table = await client.outputs(run_id)
-    key_name = table.column_names[0]
-    found = []
-    for row in table.to_pylist():
-        value = {name: cell for name, cell in row.items() if name != key_name and not name.startswith("_")}
-        found.append({**await _sent(client, row[key_name], run_id), "output": value})
-    for failure in await client.failures(run_id):
-        key = next(iter(failure.values()))
-        sent = (
-            {"key": None, "record": failure["record"], "request": None}
-            if key is None
-            else await _sent(client, key, run_id)
-        )
-        found.append(
-            {
-                **sent,
-                "output": None,
-                "reason": failure["reason"],
-                "message": failure["message"],
-                "answer": failure["answer"],
-            }
-        )
-    return sorted(found, key=lambda each: int(each["record"]))
+    found: list[dict[str, Any]] = []
+    while page := await client.results(run_id, after=found[-1]["record"] if found else 0, limit=PAGE):
+        found += [await _shown(client, run_id, each) for each in page]
+    return found
 
 
-async def _sent(client: Client, key: Any, run_id: str) -> dict[str, Any]:
-    record = await client.record(key, run_id)
-    return {"key": record["key"], "record": record["record"], "request": record["request"]}
+async def _shown(client: Questions, run_id: str, result: RecordResult) -> dict[str, Any]:
+    # A row that could not be read has no key of its own, and nothing is known of it but why.
+    key = None if result.reason is Reason.BAD_ROW else result.key
+    known = await client.record(key, run_id) if key is not None else {}
+    shown = {
+        "key": key,
+        "record": result.record,
+        "request": known.get("request"),
+        "output": result.output,
+    }
+    if result.output is None:
+        shown |= {"reason": result.reason, "message": result.message, "answer": known.get("answer")}
+    return shown
 
 
 def record_lines(shown: dict[str, Any]) -> list[str]:

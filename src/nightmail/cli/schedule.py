@@ -10,7 +10,7 @@ import typer
 
 from nightmail.cli import options as o
 from nightmail.cli.exits import Exit
-from nightmail.cli.homes import existing
+from nightmail.cli.homes import opened, place_of
 from nightmail.cli.terminal import Terminal
 from nightmail.core.request import Mode
 
@@ -71,6 +71,7 @@ def add(
     provider: o.Provider = None,
     base_url: o.BaseUrl = None,
     home: o.Home = None,
+    server: o.Server = None,
     limit: o.Limit = None,
     max_attempts: o.MaxAttempts = 4,
     budget: o.Budget = None,
@@ -87,9 +88,7 @@ def add(
     json: o.Json = False,
 ) -> int:
     """Start a run of a task at the times of a cron expression, or whenever files come into a folder."""
-    from nightmail.client import Client
-
-    terminal = Terminal(json=json, home=home)
+    terminal = Terminal(json=json, home=home, server=server)
     options: dict[str, Any] = {
         "key": key,
         "mode": mode,
@@ -110,7 +109,7 @@ def add(
     }
 
     async def go() -> Exit:
-        async with Client(home) as client:
+        async with opened(terminal, may_make=True) as client:
             made = await client.schedules.add(
                 name,
                 task,
@@ -125,7 +124,7 @@ def add(
                 base_url=base_url,
                 **options,
             )
-            terminal.say(_line(made), "It starts runs while `nightmail serve` runs on this home.")
+            terminal.say(_line(made), f"It starts runs while `nightmail serve` runs on {place_of(terminal)}.")
             terminal.give(_row(made))
             return Exit.DONE
 
@@ -133,12 +132,12 @@ def add(
 
 
 @schedule.command("list")
-def list_(home: o.Home = None, json: o.Json = False) -> int:
+def list_(home: o.Home = None, server: o.Server = None, json: o.Json = False) -> int:
     """Every schedule: when it is due next, and what came of it last."""
-    terminal = Terminal(json=json, home=home)
+    terminal = Terminal(json=json, home=home, server=server)
 
     async def go() -> Exit:
-        async with existing(home) as client:
+        async with opened(terminal) as client:
             found = await client.schedules.list()
             terminal.say(*[_line(each) for each in found] or ["there is no schedule"])
             terminal.give({"schedules": [_row(each) for each in found]})
@@ -148,12 +147,12 @@ def list_(home: o.Home = None, json: o.Json = False) -> int:
 
 
 @schedule.command()
-def remove(name: Name, home: o.Home = None, json: o.Json = False) -> int:
+def remove(name: Name, home: o.Home = None, server: o.Server = None, json: o.Json = False) -> int:
     """Start no more runs. Those that it has started stay; what it knew to be delivered is forgotten."""
-    terminal = Terminal(json=json, home=home)
+    terminal = Terminal(json=json, home=home, server=server)
 
     async def go() -> Exit:
-        async with existing(home) as client:
+        async with opened(terminal) as client:
             await client.schedules.remove(name)
             terminal.say(f"{name} is removed; its runs stay")
             terminal.give({"name": name, "removed": True})
@@ -163,40 +162,37 @@ def remove(name: Name, home: o.Home = None, json: o.Json = False) -> int:
 
 
 @schedule.command()
-def pause(name: Name, home: o.Home = None, json: o.Json = False) -> int:
+def pause(name: Name, home: o.Home = None, server: o.Server = None, json: o.Json = False) -> int:
     """Start nothing until it is resumed; a run that it has started goes on."""
-    return _changed(name, home, json, paused=True)
+    return _changed(name, Terminal(json=json, home=home, server=server), paused=True)
 
 
 @schedule.command()
-def resume(name: Name, home: o.Home = None, json: o.Json = False) -> int:
+def resume(name: Name, home: o.Home = None, server: o.Server = None, json: o.Json = False) -> int:
     """Start again what is due from now on; what was due meanwhile is not caught up."""
-    return _changed(name, home, json, paused=False)
+    return _changed(name, Terminal(json=json, home=home, server=server), paused=False)
 
 
 @schedule.command()
-def run(name: Name, home: o.Home = None, detach: o.Detach = False, json: o.Json = False) -> int:
+def run(
+    name: Name, home: o.Home = None, server: o.Server = None, detach: o.Detach = False, json: o.Json = False
+) -> int:
     """Start its run now, and carry it out; if its last one is not over, go on with that."""
-    from nightmail.cli.attend import carry_out
-    from nightmail.cli.background import start_worker
+    from nightmail.cli.attend import carry_on
 
-    terminal = Terminal(json=json, home=home)
+    terminal = Terminal(json=json, home=home, server=server)
 
     async def go() -> Exit:
-        async with existing(home) as client:
+        async with opened(terminal) as client:
             started = await client.schedules.start(name)
-            if detach:
-                return await start_worker(client, started.run_id, terminal)
-            return await carry_out(client, started.run_id, terminal)
+            return await carry_on(client, started.run_id, terminal, detach=detach)
 
     return asyncio.run(go())
 
 
-def _changed(name: str, home: Path | None, json: bool, *, paused: bool) -> int:
-    terminal = Terminal(json=json, home=home)
-
+def _changed(name: str, terminal: Terminal, *, paused: bool) -> int:
     async def go() -> Exit:
-        async with existing(home) as client:
+        async with opened(terminal) as client:
             change = client.schedules.pause if paused else client.schedules.resume
             status = await change(name)
             terminal.say(_line(status))

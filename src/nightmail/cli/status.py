@@ -10,12 +10,12 @@ import typer
 
 from nightmail.cli import options as o
 from nightmail.cli.exits import Exit
-from nightmail.cli.homes import existing
+from nightmail.cli.homes import is_there, opened, place_of
 from nightmail.cli.terminal import Terminal
 from nightmail.core import wording as figures
 
 if TYPE_CHECKING:
-    from nightmail.client import Client
+    from nightmail.cli.questions import Questions
     from nightmail.core.progress import RunStatus
     from nightmail.stores.base import Event
 
@@ -28,20 +28,18 @@ def status(
         str | None, typer.Argument(metavar="[RUN]", help="The run's id; without it, a table of all runs.")
     ] = None,
     home: o.Home = None,
+    server: o.Server = None,
     json: o.Json = False,
 ) -> int:
-    """Show every run of a home, or one of them in detail. May be asked at any time."""
-    from nightmail import config
-
-    terminal = Terminal(json=json, home=home)
-    folder = config.read(home=home).home
-    if run is None and not folder.is_dir():
-        terminal.say(f"no runs in {folder}")
+    """Show every run of a home or a service, or one of them in detail. May be asked at any time."""
+    terminal = Terminal(json=json, home=home, server=server)
+    if run is None and not is_there(terminal):
+        terminal.say(f"no runs in {place_of(terminal)}")
         terminal.give({"runs": []})
         return Exit.DONE
 
     async def go() -> None:
-        async with existing(home) as client:
+        async with opened(terminal) as client:
             if run is None:
                 await _show_all(client, terminal)
             else:
@@ -51,18 +49,18 @@ def status(
     return Exit.DONE
 
 
-async def _show_all(client: Client, terminal: Terminal) -> None:
+async def _show_all(client: Questions, terminal: Terminal) -> None:
     from nightmail.core.progress import summary
 
     runs = await client.runs()
     if runs:
         terminal.say(*figures.columns([HEADINGS, *map(row_of, runs)]))
     else:
-        terminal.say(f"no runs in {client.settings.home}")
+        terminal.say(f"no runs in {place_of(terminal)}")
     terminal.give({"runs": [summary(each) for each in runs]})
 
 
-async def _show_one(client: Client, run_id: str, terminal: Terminal) -> None:
+async def _show_one(client: Questions, run_id: str, terminal: Terminal) -> None:
     from nightmail.cli.outcome import outcome_lines
     from nightmail.core.progress import summary
 

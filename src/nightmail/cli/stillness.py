@@ -33,8 +33,13 @@ class Stillness:
         self._told = True
         return (
             f"nothing has changed for {PATIENCE:.0f} s. Batches may take hours; if nobody is working on this "
-            f"run, start a worker (or the same command again): {self._terminal.command('worker')}"
+            f"run, {self._remedy()}"
         )
+
+    def _remedy(self) -> str:
+        if self._terminal.server is not None:
+            return "a worker has to be started on the service's machine"
+        return f"start a worker (or the same command again): {self._terminal.command('worker')}"
 
 
 def _moving(status: RunStatus) -> tuple[object, ...]:

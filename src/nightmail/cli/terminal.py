@@ -9,15 +9,23 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nightmail.config import Server
 
 
 class Terminal:
-    """The two streams of one command. `home` is the `--home` it was given, for the commands it suggests."""
+    """The two streams of one command, and where its runs are: `home` and `server` are the options that it was
+    given, which the commands that it suggests repeat."""
 
-    def __init__(self, *, json: bool = False, home: Path | None = None) -> None:
+    def __init__(self, *, json: bool = False, home: Path | None = None, server: str | None = None) -> None:
+        from nightmail import config
+
         self.json = json
-        self._home = home
+        self.home = home
+        self.server: Server | None = config.server(server, home=home)
+        self._place = ["--home", str(home)] if home else ["--server", server] if server else []
 
     @property
     def is_live(self) -> bool:
@@ -38,9 +46,8 @@ class Terminal:
             print_json(result)
 
     def command(self, name: str, *arguments: str) -> str:
-        """How to call nightmail on the same home."""
-        home = ["--home", str(self._home)] if self._home is not None else []
-        return shlex.join(["nightmail", name, *arguments, *home])
+        """How to call nightmail on the same home or service."""
+        return shlex.join(["nightmail", name, *arguments, *self._place])
 
 
 def print_json(result: dict[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""The questions of `Client`, asked of a service over its HTTP API instead of a home on this machine."""
