@@ -35,6 +35,7 @@ from nightmail.worker.backup import Backup, Restored, back_up, restore
 from nightmail.worker.begin import INTAKE, begin, want
 from nightmail.worker.clock import RealClock
 from nightmail.worker.estimating import plan_of
+from nightmail.worker.history import History
 from nightmail.worker.hooks import Hooks
 from nightmail.worker.inquiries import Inquiries
 from nightmail.worker.intakes import Intakes
@@ -304,6 +305,11 @@ class Client:
     async def tenant_of(self, run_id: str) -> str | None:
         """Whose run it is. Raises `UnknownRun`."""
         return (await self._find(run_id)).spec.tenant
+
+    @property
+    def history(self) -> History:
+        """How work has gone: over all runs, and in one."""
+        return History(self._store, Spool(self.settings.spool), self._clock)
 
     @property
     def keys(self) -> Keys:

@@ -8,8 +8,8 @@ SOURCE = Path(__file__).parents[2] / "src" / "nightmail"
 MOST_LINES = 300
 # Module: its own ceiling, and why it is not two modules.
 EXCUSED: dict[str, tuple[int, str]] = {
-    "client.py": (380, "every question and wish that a program can have, in one class"),
-    "testing/conformance/stores.py": (401, "one life of a run, read in order by who writes a store"),
+    "client.py": (395, "every question and wish that a program can have, in one class"),
+    "testing/conformance/stores.py": (410, "one life of a run, read in order by who writes a store"),
 }
 
 

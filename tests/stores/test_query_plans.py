@@ -40,3 +40,23 @@ def test_a_question_about_a_few_records_does_not_go_through_an_intake(
 
 def test_what_is_left_to_do_is_found_among_any_number_of_runs(database: sqlite3.Connection) -> None:
     assert steps(database, "list_unfinished_runs") == ["SCAN runs USING INDEX runs_unfinished"]
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [
+        ("page_of_unfinished_runs", "runs_unfinished"),
+        ("list_trips", "batches_by_end"),
+        ("list_costs", "batches_by_submission"),
+    ],
+)
+def test_what_was_lately_is_found_among_any_number_of_batches(
+    database: sqlite3.Connection, name: str, index: str
+) -> None:
+    assert any(f"INDEX {index}" in step for step in steps(database, name)), steps(database, name)
+
+
+def test_what_came_and_went_lately_is_found_by_its_times(database: sqlite3.Connection) -> None:
+    said = " ".join(steps(database, "list_slots"))
+    assert "batches_by_submission" in said
+    assert "batches_by_settlement" in said

@@ -20,6 +20,7 @@ from nightmail.core.run import KeyKind, PauseReason, Run, RunSpec, Wish
 from nightmail.stores.base_copies import Copies, CopyCounts, DueCopy, Same, Shared, Told
 from nightmail.stores.base_events import Events
 from nightmail.stores.base_figures import FigureReader
+from nightmail.stores.base_history import History
 from nightmail.stores.base_inquiries import BatchWhole, Inquiries, Seen, Troubled
 from nightmail.stores.base_intakes import Cut, Handed, HandedPage, IntakeRow, Intakes, Segment, Taken
 from nightmail.stores.base_notices import Notices
@@ -75,6 +76,7 @@ __all__ = [
     "Group",
     "Handed",
     "HandedPage",
+    "History",
     "Inquiries",
     "IntakeRow",
     "Intakes",
@@ -273,6 +275,8 @@ class Store(Protocol):
     def notices(self) -> Notices: ...
     @property
     def figures(self) -> FigureReader: ...
+    @property
+    def history(self) -> History: ...
     @property
     def tenants(self) -> Tenants: ...
     @property

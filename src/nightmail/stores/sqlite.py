@@ -13,6 +13,7 @@ from nightmail.stores.database import Database
 from nightmail.stores.delivered import SqliteDelivered
 from nightmail.stores.events import SqliteEvents
 from nightmail.stores.figures import SqliteFigures
+from nightmail.stores.history import SqliteHistory
 from nightmail.stores.inquiries import SqliteInquiries
 from nightmail.stores.intakes import SqliteIntakes
 from nightmail.stores.notices import SqliteNotices
@@ -39,6 +40,7 @@ class SqliteStore:
         self.delivered = SqliteDelivered(database)
         self.notices = SqliteNotices(database)
         self.figures = SqliteFigures(database)
+        self.history = SqliteHistory(database)
         self.tenants = SqliteTenants(database)
         self.pages = SqlitePages(database)
         self.inquiries = SqliteInquiries(database)

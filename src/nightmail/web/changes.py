@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from nightmail.web.loops import Loops
 
-LOOK = 1.0
+EVERY = 1.0
 # Proxies close what is silent for long.
 SIGN_OF_LIFE = 15
 COMMENT = ":\n\n"
@@ -16,10 +16,10 @@ T = TypeVar("T")
 
 
 async def changes(
-    look: Callable[[], Awaitable[T]], shape: Callable[[T], Hashable], loops: Loops
+    look: Callable[[], Awaitable[T]], shape: Callable[[T], Hashable], loops: Loops, *, every: float = EVERY
 ) -> AsyncIterator[T | None]:
     """What `look` finds, each time that its `shape` is another than before; None as a sign of life where
-    nothing changes for long. Ends when the service stops."""
+    nothing changes for long. Looks `every` so many seconds; ends when the service stops."""
     told: Hashable = object()
     silent = 0
     while not loops.stopping.is_set():
@@ -31,7 +31,7 @@ async def changes(
         if silent % SIGN_OF_LIFE == 0:
             yield None
         try:
-            async with asyncio.timeout(LOOK):
+            async with asyncio.timeout(every):
                 await loops.stopping.wait()
         except TimeoutError:
             continue

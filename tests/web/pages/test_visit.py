@@ -6,7 +6,6 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from nightmail.core.scope import Scope
@@ -14,17 +13,8 @@ from nightmail.core.tenancy import SESSION, digest
 from nightmail.testing import ManualClock
 from nightmail.web.pages.visit import COOKIE
 from nightmail.web.settings import Settings
-from tests.web.desk import HOST, Office, opened
-
-HTML = {"Accept": "text/html"}
-
-
-async def signed_in(office: Office, key: str) -> httpx2.Response:
-    return await office.post("/sign-in", data={"key": key}, headers={"Origin": HOST})
-
-
-def form_token(page: str) -> str:
-    return re.findall(r'name="form_token" value="([0-9a-f]{64})"', page)[0]
+from tests.web.desk import opened
+from tests.web.pages.visitor import HTML, form_token, sign_in
 
 
 async def test_without_keys_pages_are_open_to_this_machine_s_names_only(tmp_path: Path) -> None:
@@ -70,14 +60,14 @@ async def test_a_wrong_key_is_not_repeated_and_guessing_is_slowed_down(tmp_path:
     async with opened(tmp_path, settings=Settings(wrong_keys_per_minute=2)) as office:
         await office.client.keys.add("ours")
         wrong = "nm_" + "0" * 16 + "_" + "0" * 64
-        answers = [await signed_in(office, wrong) for _ in range(3)]
+        answers = [await sign_in(office, wrong) for _ in range(3)]
         assert [answer.status_code for answer in answers] == [401, 401, 429]
         assert all(wrong not in answer.text and "set-cookie" not in answer.headers for answer in answers)
 
 
 async def test_the_cookie_opens_pages_and_not_the_api(tmp_path: Path) -> None:
     async with opened(tmp_path) as office:
-        await signed_in(office, await office.client.keys.add("ours"))
+        await sign_in(office, await office.client.keys.add("ours"))
         assert (await office.get("/runs", headers=HTML)).status_code == 200
         assert (await office.get("/api/v1/runs")).status_code == 401
         assert (await office.get("/metrics")).status_code == 401
@@ -92,7 +82,7 @@ async def test_a_key_in_a_header_opens_no_page(tmp_path: Path) -> None:
 
 async def test_the_store_has_the_cookie_s_digest_only(tmp_path: Path) -> None:
     async with opened(tmp_path) as office:
-        await signed_in(office, await office.client.keys.add("ours"))
+        await sign_in(office, await office.client.keys.add("ours"))
         token = office.http.cookies[COOKIE]
     kept = b"".join(path.read_bytes() for path in (tmp_path / "home").rglob("*") if path.is_file())
     assert token.encode() not in kept
@@ -102,10 +92,10 @@ async def test_the_store_has_the_cookie_s_digest_only(tmp_path: Path) -> None:
 async def test_a_session_ends_with_its_key_and_by_signing_out(tmp_path: Path) -> None:
     async with opened(tmp_path) as office:
         first, second = await office.client.keys.add("ours"), await office.client.keys.add("ours")
-        await signed_in(office, first)
+        await sign_in(office, first)
         await office.client.keys.revoke(first.split("_")[1])
         assert (await office.get("/runs", headers=HTML)).status_code == 303
-        await signed_in(office, second)
+        await sign_in(office, second)
         page = await office.get("/runs", headers=HTML)
         kept = office.http.cookies[COOKIE]
         await office.post("/sign-out", data={"form_token": form_token(page.text)})
@@ -118,7 +108,7 @@ async def test_a_session_ends_by_itself(tmp_path: Path) -> None:
     async with opened(tmp_path) as office:
         key, clock = await office.client.keys.add("ours"), ManualClock()
         office.client._clock = clock
-        await signed_in(office, key)
+        await sign_in(office, key)
         clock.advance(SESSION - timedelta(seconds=1))
         assert (await office.get("/runs", headers=HTML)).status_code == 200
         clock.advance(timedelta(seconds=1))
@@ -130,7 +120,7 @@ async def test_somebody_else_s_run_is_not_there(tmp_path: Path) -> None:
         ours, _ = await office.client.keys.add("ours"), await office.client.keys.add("theirs")
         own = await office.start("a.jsonl", tenant="ours")
         other = await office.start("b.jsonl", tenant="theirs")
-        await signed_in(office, ours)
+        await sign_in(office, ours)
         listed = (await office.get("/runs", headers=HTML)).text
         assert own in listed
         assert other not in listed
@@ -145,7 +135,7 @@ async def test_admin_sees_everybody_s_and_whose_they_are(tmp_path: Path) -> None
         admin = await office.client.keys.add("house", scope=Scope.ADMIN)
         await office.client.keys.add("ours")
         run_id = await office.start(tenant="ours")
-        await signed_in(office, admin)
+        await sign_in(office, admin)
         listed = (await office.get("/runs", headers=HTML)).text
         assert run_id in listed
         assert '<span class="tenant">ours</span>' in listed

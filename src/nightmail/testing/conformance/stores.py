@@ -31,6 +31,7 @@ from nightmail.stores.base import (
     Store,
 )
 from nightmail.testing.conformance.store_extras import extras_are_settled_with_the_batch_that_they_double
+from nightmail.testing.conformance.store_history import how_a_run_has_gone_is_told
 from nightmail.testing.conformance.store_inquiries import questions_are_answered
 from nightmail.testing.conformance.store_intakes import intakes_take_in_once_and_cut_in_order
 from nightmail.testing.conformance.store_notices import exercise_notices
@@ -57,6 +58,7 @@ async def exercise_store(make: Open) -> None:
     await _a_lost_lease_writes_nothing(store, lease)
     await _a_finished_run_opens_again(store)
     await extras_are_settled_with_the_batch_that_they_double(store, NOW)
+    await how_a_run_has_gone_is_told(store, RunId("doubled-7f3a"), NOW)
     await schedules_start_each_occurrence_once(store, NOW)
     await exercise_notices(store, NOW)
     await tenants_and_their_keys(store, NOW)

@@ -67,6 +67,7 @@ TEMPLATES.filters.update(
     money=wording.money,
     percent=wording.percent,
     plural=wording.plural,
+    reasons=wording.reasons,
     span=wording.span,
     time=time_of,
     tokens=wording.tokens,

@@ -97,3 +97,8 @@ CREATE INDEX intake_waiting ON intake_records (intake_no, priority DESC, seq) WH
 CREATE INDEX intake_oldest ON intake_records (intake_no, received_at) WHERE cut_no IS NULL;
 CREATE INDEX intake_segments ON intake_records (segment_no) WHERE cut_no IS NULL;
 CREATE INDEX intake_cut ON intake_records (cut_no, line) WHERE cut_no IS NOT NULL;
+
+-- What was sent, came back and was settled lately, whatever the age of the home.
+CREATE INDEX batches_by_submission ON batches (submitted_at) WHERE submitted_at IS NOT NULL;
+CREATE INDEX batches_by_end ON batches (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX batches_by_settlement ON batches (settled_at) WHERE settled_at IS NOT NULL;
