@@ -28,7 +28,7 @@ from nightmail.web.described import describing
 from nightmail.web.guard import Guard
 from nightmail.web.keys import Keyring, needs_admin
 from nightmail.web.loops import Loop, Loops
-from nightmail.web.pages import assets, overview, sign_in, steering
+from nightmail.web.pages import assets, overview, sign_in, starting, steering
 from nightmail.web.pages import run as run_page
 from nightmail.web.pages import runs as runs_page
 from nightmail.web.pages.frame import told
@@ -40,7 +40,7 @@ ROUTERS = tuple(
     for each in (runs, plans, intakes, uploads, results, watch, money, schedules, keys, notices, doctor)
 )
 # Of the dashboard; /runs/new is tried before /runs/{run_id}.
-PAGES = (assets.router, sign_in.router, overview.router, runs_page.router, run_page.router, steering.router)
+PAGES = tuple(each.router for each in (assets, sign_in, overview, runs_page, starting, run_page, steering))
 DEFAULTS = Settings()
 
 

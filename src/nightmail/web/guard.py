@@ -18,7 +18,8 @@ from nightmail.web.settings import Settings
 SAFE = ("GET", "HEAD", "OPTIONS")
 # What a browser says of a request that a page of ours, or its user, has made.
 OWN = ("same-origin", "none")
-UPLOADS = "/api/v1/uploads"
+# By the API, and by the form of a page.
+UPLOADS = ("/api/v1/uploads", "/runs/plan")
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -59,7 +60,7 @@ class Guard:
 
         try:
             self._refuse(scope, headers)
-            most = self._settings.max_upload if scope["path"] == UPLOADS else self._settings.max_body
+            most = self._settings.max_upload if scope["path"] in UPLOADS else self._settings.max_body
             await self._app(scope, self._measured(headers, most, receive, refused), guarded)
         except Problem as problem:
             refused = refused or [problem]
