@@ -26,6 +26,8 @@ CODES = {
     errors.NotFound: 4,
     errors.Unsupported: 4,
     errors.ServiceUnreachable: 4,
+    errors.UnknownBatch: 2,
+    errors.UnknownRecord: 2,
     errors.ChannelFailed: 70,
     errors.WebhookRefused: 70,
     errors.StoreError: 4,

@@ -7,9 +7,10 @@ from datetime import timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TypeVar
 
-from nightmail.core.pricing import PUSD_PER_USD
-
 R = TypeVar("R", bound=str)
+
+# As in core/pricing.py, which reads price files and so is not loaded for a command's `--help`.
+_PUSD_PER_USD = 10**12
 
 _SCALES = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k"))
 
@@ -41,7 +42,7 @@ def money(pusd: int | None) -> str:
     """US dollars: cents from a dollar on, two significant digits below; `unknown` for None."""
     if pusd is None:
         return "unknown"
-    amount = Decimal(pusd) / PUSD_PER_USD
+    amount = Decimal(pusd) / _PUSD_PER_USD
     sign, size = ("-" if amount < 0 else ""), abs(amount)
     if size == 0 or size >= 1:
         return f"{sign}${size.quantize(Decimal('0.01'), ROUND_HALF_EVEN):,}"
