@@ -50,8 +50,9 @@ def line_of(status: RunStatus) -> str:
         read = figures.plural(status.records, "record")
         return f"{status.run_id} {status.state}: reading the input, {read} so far"
     through = figures.count(status.records - status.open)
+    records = f"{figures.count(status.records)} records{'' if status.sealed else ' so far'}"
     parts = [
-        f"{status.run_id} {status.state}: {through} of {figures.count(status.records)} records",
+        f"{status.run_id} {status.state}: {through} of {records}",
         f"{figures.count(status.batches_done)} of {figures.plural(status.batches, 'batch')} done",
     ]
     if status.active:

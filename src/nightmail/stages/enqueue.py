@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -39,13 +39,13 @@ class _Building(NamedTuple):
     task: asyncio.Task[BuiltPiece]
 
 
-async def enqueue(ports: Ports, run: Run, stop: asyncio.Event) -> Run:
+async def enqueue(ports: Ports, run: Run, stopped: Callable[[], bool]) -> Run:
     """Read the source to its end; the run is sealed then. Returns the run as it is afterwards: not sealed
-    if `stop` was set meanwhile."""
+    if it was `stopped` meanwhile."""
     start = msgspec.json.decode(run.position, type=Position) if run.position else Position()
     if run.spec.limit is None:
         ports.shards.expect(sum(path.stat().st_size for path in ports.source.paths if path.exists()))
-    found = await _survey(ports, run, start, stop)
+    found = await _survey(ports, run, start, stopped)
     if found is None:
         return run
     if run.key_name is None and found.keying is not None:
@@ -60,7 +60,7 @@ async def enqueue(ports: Ports, run: Run, stop: asyncio.Event) -> Run:
     building: deque[_Building] = deque()
     try:
         for count in found.counts:
-            if stop.is_set():
+            if stopped():
                 return run
             piece = await asyncio.to_thread(_next, pieces)
             if piece is None:
@@ -95,7 +95,7 @@ async def enqueue(ports: Ports, run: Run, stop: asyncio.Event) -> Run:
     )
 
 
-async def _survey(ports: Ports, run: Run, start: Position, stop: asyncio.Event) -> Survey | None:
+async def _survey(ports: Ports, run: Run, start: Position, stopped: Callable[[], bool]) -> Survey | None:
     schema = ports.task.arrow_schema()
     return await asyncio.to_thread(
         survey,
@@ -105,7 +105,7 @@ async def _survey(ports: Ports, run: Run, start: Position, stop: asyncio.Event) 
         start=start,
         first_seq=run.record_count + 1,
         keying=Keying(run.key_kind, run.key_name) if run.key_kind and run.key_name else None,
-        stopped=stop.is_set,
+        stopped=stopped,
     )
 
 

@@ -8,10 +8,10 @@ import msgspec
 
 from nightmail.core.batch import CLOSED_STATES, BatchState
 from nightmail.core.limits import Limits
-from nightmail.core.planning import Slice, batch_limits, split
+from nightmail.core.planning import batch_limits, split
 from nightmail.core.quota import Learned, queue_limit
 from nightmail.core.request import Endpoint, Mode
-from nightmail.core.run import Run, RunSpec
+from nightmail.core.run import Run, RunSpec, RunState
 from nightmail.core.travel import mode_of
 from nightmail.providers.base import Provider
 from nightmail.stages.money import affordable
@@ -32,7 +32,8 @@ EMBEDDINGS_PORTION = 6_250
 
 
 async def plan(ports: Ports, run: Run) -> int:
-    """Write down batches for whatever is ready; how many."""
+    """Write down batches for whatever is ready; how many. While records are still coming in, only those to
+    which nothing could be added."""
     store = ports.store
     unsettled = [state for state in BatchState if state not in (*CLOSED_STATES, BatchState.SETTLED)]
     planned = 0
@@ -48,7 +49,11 @@ async def plan(ports: Ports, run: Run) -> int:
                 if in_flight:
                     continue
             learned = await store.batches.learned(ports.provider.account, each.group.model)
-            batches += _cut(ports, run, each, learned, mode, drop_last=cut_short)
+            slices = _cut(ports, run, each, learned, mode)
+            # More requests follow that this look did not see: the last batch can be fuller.
+            if run.state is RunState.OPEN or (cut_short and len(slices) > 1):
+                slices.pop()
+            batches += slices
         if not batches:
             return planned
         await store.batches.record_planned(ports.lease, batches, now=ports.now())
@@ -57,18 +62,12 @@ async def plan(ports: Ports, run: Run) -> int:
             return planned
 
 
-def _cut(
-    ports: Ports, run: Run, ready: Ready, learned: Learned, mode: Mode, *, drop_last: bool
-) -> list[NewBatch]:
+def _cut(ports: Ports, run: Run, ready: Ready, learned: Learned, mode: Mode) -> list[NewBatch]:
     limits = limits_for(ports.provider, run.spec, ready.group.model, ready.group.endpoint, mode)
     if mode is Mode.BATCH:
         known = queue_limit(limits, learned, ports.now())
         limits = msgspec.structs.replace(limits, max_enqueued_tokens=known)
     limits = affordable(ports, run, ready.group.model, batch_limits(limits), ready.items, mode)
-    slices: list[Slice] = list(split(ready.items, limits))
-    if drop_last and len(slices) > 1:
-        # More requests follow that this look did not see: the last batch can be fuller.
-        slices.pop()
     return [
         NewBatch(
             group=ready.group,
@@ -79,7 +78,7 @@ def _cut(
             bytes=each.bytes,
             inputs=each.inputs,
         )
-        for each in slices
+        for each in split(ready.items, limits)
     ]
 
 

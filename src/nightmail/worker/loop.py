@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any
 
 from nightmail.core.batch import CLOSED_STATES, Batch, BatchState
-from nightmail.core.lifecycle import RunEvent
 from nightmail.core.polling import is_due
 from nightmail.core.quota import Hold
 from nightmail.core.request import OPEN_STATES, Mode
@@ -23,7 +22,6 @@ from nightmail.core.throttle import Throttle
 from nightmail.errors import IllegalMove
 from nightmail.stages.call import call, start_calls
 from nightmail.stages.cancel import cancel
-from nightmail.stages.enqueue import enqueue
 from nightmail.stages.extras import is_waiting
 from nightmail.stages.finalise import finalise
 from nightmail.stages.finish import finish
@@ -35,6 +33,7 @@ from nightmail.stages.recover import doubt, recover
 from nightmail.stages.settle import settle
 from nightmail.stages.submit import submit
 from nightmail.telemetry import telling_of
+from nightmail.worker.filling import Filling, flows
 from nightmail.worker.holds import Holds
 from nightmail.worker.looks import look_at
 from nightmail.worker.sharing import Sharing
@@ -65,6 +64,7 @@ class Driver:
         self._holds = Holds()
         self._sharing = Sharing(ports, stop)
         self._troubles = Troubles(ports, self._holds)
+        self._filling = Filling(ports, stop, self.wake)
         self._failure: BaseException | None = None
         self._seen: RunState | None = None  # by the newest round
 
@@ -128,14 +128,20 @@ class Driver:
 
     async def _prepare(self, run: Run) -> Run:
         """What comes before the batches: carry out a wish, read the source, plan."""
+        if run.wish is Wish.CANCEL or run.state is not RunState.OPEN:
+            await self._filling.end()
         if run.wish is Wish.CANCEL:
             if self._troubles.may_ask():
                 await self._troubles.guard(cancel(self._ports, run))
         elif run.state is RunState.OPEN:
-            run = await self._fill(run)
-        if run.state is RunState.DRAINING and run.wish is None and not self._stop.is_set():
+            run = await self._filling.go_on(run)
+        if run.wish is not None or self._stop.is_set():
+            return run
+        if run.state is RunState.DRAINING:
             run = await hurry(self._ports, run)
             await self._recall(run)
+            await plan(self._ports, run)
+        elif run.state is RunState.OPEN and flows(run):
             await plan(self._ports, run)
         return run
 
@@ -158,14 +164,6 @@ class Driver:
         run = await self._ports.store.runs.read(self._ports.run_id)
         assert run is not None, "a run that is driven under a lease cannot vanish"
         return run
-
-    async def _fill(self, run: Run) -> Run:
-        ports = self._ports
-        if run.sealed:
-            return await ports.store.runs.record_event(
-                run.run_no, RunEvent.SEALED, now=ports.now(), lease=ports.lease
-            )
-        return await enqueue(ports, run, self._stop)
 
     async def _finish(self, run: Run) -> Run | None:
         """Deliver and close the run, once every request has its final state."""
@@ -204,7 +202,7 @@ class Driver:
 
     def _may_send(self, run: Run, batch: Batch, now: datetime) -> bool:
         """May this batch, planned or in the middle of its calls, send something now?"""
-        if run.state is not RunState.DRAINING:
+        if run.state not in (RunState.OPEN, RunState.DRAINING):
             return False
         if batch.state is BatchState.IN_PROGRESS:
             return True
@@ -290,6 +288,7 @@ class Driver:
     async def _end_stages(self) -> None:
         """Let running stages come to their end for a while, then cancel them: each leaves the store
         consistent at every await."""
+        await self._filling.end()
         tasks = set(self._busy.values())
         if not tasks:
             return

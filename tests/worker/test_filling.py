@@ -1,0 +1,76 @@
+"""Batches leave while the source is still being read, as far as that can be undone by nothing."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+import nightmail
+from nightmail.core.limits import Limits
+from nightmail.core.run import RunState
+from nightmail.providers.base import RemoteBatch
+from nightmail.testing.desk import Desk
+from nightmail.testing.provider import ScriptedProvider
+
+RECORDS = 12_000  # three pieces
+LIMITS = Limits(max_batch_requests=2_000)
+ROWS = [{"id": f"r{n}", "text": f"t{n}"} for n in range(RECORDS)]
+
+
+@dataclass
+class Watched(ScriptedProvider):
+    """Tells when the first batch is made."""
+
+    has_a_batch: threading.Event = field(default_factory=threading.Event)
+
+    async def create(self, **asked: Any) -> RemoteBatch:
+        created = await super().create(**asked)
+        self.has_a_batch.set()
+        return created
+
+
+class Waits(nightmail.Task):
+    """Builds the last record only when the provider has a batch."""
+
+    model = "gpt-4o-mini"
+    made: threading.Event
+    seen: list[bool]
+    patience = 60.0
+
+    def build(self, record: Any) -> str:
+        if record["id"] == ROWS[-1]["id"]:
+            self.seen.append(self.made.wait(self.patience))
+        return f"say {record['text']}"
+
+
+@pytest.fixture
+def provider() -> Watched:
+    made = Watched(known_limits=LIMITS)
+    Waits.made, Waits.seen = made.has_a_batch, []
+    return made
+
+
+async def test_the_first_batch_is_made_while_the_rest_is_still_being_built(tmp_path, provider):
+    desk = Desk(tmp_path, provider, task=Waits, rows=ROWS)
+
+    run = await desk.drive()
+
+    assert Waits.seen == [True]
+    assert run.state is RunState.FINISHED
+    assert [row["id"] for row in desk.outputs()] == [row["id"] for row in ROWS]
+    # Nothing was cut short for being early.
+    assert [len(batch.lines) for batch in provider.batches.values()] == [2_000] * 6
+
+
+async def test_where_bad_rows_are_left_out_nothing_leaves_before_every_key_is_known(
+    tmp_path, provider, monkeypatch
+):
+    monkeypatch.setattr(Waits, "patience", 0)
+    desk = Desk(tmp_path, provider, task=Waits, rows=ROWS, skip_bad_rows=True)
+
+    await desk.drive()
+
+    assert Waits.seen == [False]
