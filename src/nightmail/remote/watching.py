@@ -3,9 +3,9 @@ the middle."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from datetime import timedelta
 from typing import Any
 
 import httpx2
@@ -19,8 +19,8 @@ from nightmail.remote.problems import put_off
 from nightmail.stages.ports import Clock
 
 # So long a service may be away: it is being updated, or its machine is started anew.
-AWAY = 600.0
-LOOK_AGAIN = 1.0
+AWAY = timedelta(minutes=10)
+LOOK_AGAIN, LONGEST_WAIT = 0.5, 5.0
 # It gives a sign of life every quarter of a minute.
 SILENCE = 60.0
 
@@ -31,13 +31,12 @@ async def watched(
     """The run each time that it has changed, until it is over or paused. Raises what keeps it from going on
     if the asker has to mend it (one that `is_ending` goes on all the same), and `ServiceUnreachable` when the
     service is away for long."""
-    time = asyncio.get_running_loop().time
-    heard_at, is_away = time(), False
+    heard_at, tries = clock.now(), 0
     while True:
         try:
             async with aclosing(_events(calls, run_id)) as events:
                 async for event in events:
-                    heard_at, is_away = time(), False
+                    heard_at, tries = clock.now(), 0
                     if event.event == "put_off":
                         detail = msgspec.json.decode(event.data)
                         error = None if is_ending else put_off(detail)
@@ -55,15 +54,16 @@ async def watched(
         except (httpx2.TransportError, ServiceUnreachable, StoreError) as error:
             lost = error
         # An answer that ends without `end` is that of a service that stops.
-        if time() - heard_at > AWAY:
+        if clock.now() - heard_at > AWAY:
             raise ServiceUnreachable(
-                f"{calls.url} has not answered for {AWAY / 60:.0f} minutes ({lost}); {run_id} goes on there "
-                "when it runs again"
+                f"{calls.url} has not answered for {AWAY.total_seconds() / 60:.0f} minutes ({lost}); "
+                f"{run_id} goes on there when it runs again"
             )
-        if not is_away:
-            is_away = True
+        if not tries:
             told(f"{calls.url} does not answer{f' ({lost})' if lost is not None else ''}; trying again")
-        await clock.wait(LOOK_AGAIN)
+        # Not all who watch come back in the same moment.
+        await clock.wait(min(LOOK_AGAIN * 2**tries, LONGEST_WAIT) * (0.5 + clock.chance()))
+        tries += 1
 
 
 async def _events(calls: Calls, run_id: str) -> AsyncGenerator[httpx2.ServerSentEvent, None]:

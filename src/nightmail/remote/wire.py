@@ -35,6 +35,7 @@ def status_of(row: Mapping[str, Any], output: Path | None = None) -> RunStatus:
                 "cost_pusd": _pusd(row["cost_usd"]),
                 "sync_cost_pusd": _pusd(row["sync_cost_usd"]),
                 "wasted_pusd": _pusd(row["wasted_usd"]),
+                "copies_saved_pusd": _pusd(row["copies_saved_usd"]),
                 "eta": None if eta is None else tuple(timedelta(seconds=each) for each in eta),
                 "output": None if output is None else str(output),
                 "failures": str(failures_path(output)) if output is not None and row["failed"] else None,

@@ -58,7 +58,7 @@ class Source(_Strict):
 
 class PlanOptions(_Strict):
     """Options that a plan has too. `quotas` are tokens that may be enqueued for a model; they can be less
-    than the service's own, not more."""
+    than the service's own, not more. With `dedupe` requests that are the same are sent once."""
 
     key: Text | None = None
     limit: Count | None = None

@@ -40,12 +40,14 @@ class ModelPlanShown(BaseModel):
 
 
 class PlanShown(BaseModel):
-    """A run before it is one. `tokens_min`, `tokens_mean` and `tokens_max` are per request; `unbuilt` counts
-    the records of which no request could be made, by reason."""
+    """A run before it is one. `tokens_min`, `tokens_mean` and `tokens_max` are per request; `copies` are
+    records whose request is another's, which alone is sent; `unbuilt` counts those of which no request could
+    be made, by reason."""
 
     task_name: str
     mode: Mode
     records: int
+    copies: int
     requests: int
     tokens: int
     tokens_min: int
@@ -58,7 +60,6 @@ class PlanShown(BaseModel):
     sync_cost_usd: CostsShown
     prices_of: str
     unbuilt: dict[Reason, int]
-    copies: int
     warnings: list[str]
 
 
@@ -68,10 +69,10 @@ async def make_plan(asked: NewPlan, request: Request, client: Asked, asker: Subm
     settings = request.app.state.settings
     source = await source_of(asked.source, client, asker, settings)
     task = await task_of(asked.task, client, settings)
-    return _shown(await client.plan(task, source, **options_of(asked, client)))
+    return plan_shown(await client.plan(task, source, **options_of(asked, client)))
 
 
-def _shown(plan: Plan) -> PlanShown:
+def plan_shown(plan: Plan) -> PlanShown:
     own = {name: getattr(plan, name) for name in PlanShown.model_fields if hasattr(plan, name)}
     models = [
         ModelPlanShown(**{name: getattr(each, name) for name in ModelPlanShown.model_fields})

@@ -75,7 +75,7 @@ Named = Annotated[ScheduleStatus, Depends(_schedule)]
 @router.get("", responses=documented(401, 403, 429))
 async def list_schedules(client: Asked) -> Schedules:
     """All schedules, by name."""
-    return Schedules(schedules=[_shown(each) for each in await client.schedules.list()])
+    return Schedules(schedules=[schedule_shown(each) for each in await client.schedules.list()])
 
 
 @router.post("", status_code=201, responses=documented(401, 403, 404, 408, 409, 413, 422, 429))
@@ -98,13 +98,13 @@ async def add_schedule(asked: NewSchedule, request: Request, client: Asked) -> S
         replace=asked.replace,
         **options_of(asked, client),
     )
-    return _shown(made)
+    return schedule_shown(made)
 
 
 @router.get("/{name}", responses=ONE)
 async def read_schedule(schedule: Named) -> ScheduleShown:
     """One schedule as it is now."""
-    return _shown(schedule)
+    return schedule_shown(schedule)
 
 
 @router.delete("/{name}", status_code=204, responses=ONE)
@@ -116,13 +116,13 @@ async def remove_schedule(schedule: Named, client: Asked) -> None:
 @router.post("/{name}/pause", responses=ONE)
 async def pause_schedule(schedule: Named, client: Asked) -> ScheduleShown:
     """Start nothing until it is resumed; a run that it has started goes on."""
-    return _shown(await client.schedules.pause(schedule.name))
+    return schedule_shown(await client.schedules.pause(schedule.name))
 
 
 @router.post("/{name}/resume", responses=ONE)
 async def resume_schedule(schedule: Named, client: Asked) -> ScheduleShown:
     """Start again what is due from now on; what was due meanwhile is not caught up."""
-    return _shown(await client.schedules.resume(schedule.name))
+    return schedule_shown(await client.schedules.resume(schedule.name))
 
 
 @router.post("/{name}/run", responses=ONE)
@@ -132,6 +132,6 @@ async def run_schedule(schedule: Named, client: Asked) -> RunShown:
     return run_shown(await client.status(started.run_id))
 
 
-def _shown(status: ScheduleStatus) -> ScheduleShown:
+def schedule_shown(status: ScheduleStatus) -> ScheduleShown:
     row: dict[str, Any] = msgspec.to_builtins(status)
     return ScheduleShown(**row.pop("spec"), **row)
