@@ -52,7 +52,18 @@ def steps_of(page: Path) -> list[Step]:
 
 
 def commands_of(text: str) -> str:
-    return "\n".join(line[2:] for line in text.split("\n") if line.startswith("$ "))
+    """The lines that begin with `$ `, each with those behind it that its open quotation marks reach over."""
+    found: list[str] = []
+    is_open = False
+    for line in text.split("\n"):
+        if is_open:
+            found[-1] += f"\n{line}"
+        elif line.startswith("$ "):
+            found.append(line[2:])
+        else:
+            continue
+        is_open = found[-1].count("'") % 2 == 1
+    return "\n".join(found)
 
 
 def unmarked(page: Path) -> list[str]:
