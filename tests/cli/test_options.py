@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 
 from nightmail.cli.options import parse_quotas, spread_quotas
+from nightmail.cli.run_options import RUN, taking
 from nightmail.errors import ConfigError
+from nightmail.worker.options import RunOptions
 
 
 def test_a_quota_is_a_model_and_a_number_with_or_without_separators() -> None:
@@ -31,3 +33,18 @@ def test_a_quota_that_is_none_says_what_one_looks_like(entry: str) -> None:
 )
 def test_quotas_may_stand_side_by_side(given: list[str], meant: list[str]) -> None:
     assert spread_quotas(given) == meant
+
+
+def test_every_option_of_a_run_is_there_for_a_command_and_comes_as_the_client_wants_it() -> None:
+    """But whose run it is: on a home, nobody's."""
+    given: dict[str, object] = {}
+
+    @taking(RUN)
+    def command(**asked: object) -> int:
+        given.update(asked)
+        return 0
+
+    options = {name: each.default for name, each in RUN.items()}
+    command(**options | {"quota": ["m=5"], "no_dedupe": True})
+    assert given.keys() == RunOptions.__annotations__.keys() - {"tenant"}
+    assert (given["quotas"], given["dedupe"]) == ({"m": 5}, False)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightmail.cli import options as o
 from nightmail.cli.exits import Exit
+from nightmail.cli.run_options import PLAN, taking
 from nightmail.cli.terminal import Terminal
 from nightmail.core import wording as figures
 from nightmail.core.request import Mode
@@ -15,39 +16,21 @@ if TYPE_CHECKING:
     from nightmail.stages.estimate import Costs, Plan
 
 
+@taking(PLAN)
 def plan(
     task: o.TaskArgument,
     input: o.Input,
-    key: o.KeyField = None,
-    mode: o.ModeOption = Mode.BATCH,
-    model: o.Model = None,
     provider: o.Provider = None,
     base_url: o.BaseUrl = None,
     home: o.Home = None,
     server: o.Server = None,
-    limit: o.Limit = None,
-    quota: o.Quotas = None,
-    max_batch_requests: o.MaxBatchRequests = None,
-    max_batch_bytes: o.MaxBatchBytes = None,
-    skip_bad_rows: o.SkipBadRows = False,
-    no_dedupe: o.NoDedupe = False,
     json: o.Json = False,
+    **asked: Any,
 ) -> int:
     """Count records, tokens, batches, waves and money of a run. No call is made, no key is needed."""
     from nightmail.cli.homes import opened
 
     terminal = Terminal(json=json, home=home, server=server)
-    asked: dict[str, Any] = {
-        "key": key,
-        "limit": limit,
-        "model": model,
-        "mode": mode,
-        "skip_bad_rows": skip_bad_rows,
-        "dedupe": not no_dedupe,
-        "quotas": o.parse_quotas(quota),
-        "max_batch_requests": max_batch_requests,
-        "max_batch_bytes": max_batch_bytes,
-    }
 
     async def go() -> Plan:
         async with opened(terminal, provider=provider, base_url=base_url, may_make=True) as client:

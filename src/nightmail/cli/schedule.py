@@ -11,8 +11,8 @@ import typer
 from nightmail.cli import options as o
 from nightmail.cli.exits import Exit
 from nightmail.cli.homes import opened, place_of
+from nightmail.cli.run_options import RUN, taking
 from nightmail.cli.terminal import Terminal
-from nightmail.core.request import Mode
 
 if TYPE_CHECKING:
     from nightmail.core.schedule import ScheduleStatus
@@ -28,6 +28,7 @@ schedule = typer.Typer(
 
 
 @schedule.command()
+@taking(RUN)
 def add(
     name: Name,
     task: o.TaskArgument,
@@ -65,48 +66,15 @@ def add(
     replace: Annotated[
         bool, typer.Option("--replace", help="Change the schedule that has this name already.")
     ] = False,
-    key: o.KeyField = None,
-    mode: o.ModeOption = Mode.BATCH,
-    model: o.Model = None,
     provider: o.Provider = None,
     base_url: o.BaseUrl = None,
     home: o.Home = None,
     server: o.Server = None,
-    limit: o.Limit = None,
-    max_attempts: o.MaxAttempts = 4,
-    budget: o.Budget = None,
-    deadline: o.Deadline = None,
-    priority: o.Priority = 0,
-    quota: o.Quotas = None,
-    max_batch_requests: o.MaxBatchRequests = None,
-    max_batch_bytes: o.MaxBatchBytes = None,
-    max_active_batches: o.MaxActiveBatches = None,
-    poll_interval: o.PollInterval = None,
-    skip_bad_rows: o.SkipBadRows = False,
-    keep_remote_files: o.KeepRemoteFiles = False,
-    no_dedupe: o.NoDedupe = False,
     json: o.Json = False,
+    **asked: Any,
 ) -> int:
     """Start a run of a task at the times of a cron expression, or whenever files come into a folder."""
     terminal = Terminal(json=json, home=home, server=server)
-    options: dict[str, Any] = {
-        "key": key,
-        "mode": mode,
-        "model": model,
-        "limit": limit,
-        "max_attempts": max_attempts,
-        "budget": budget,
-        "deadline": deadline,
-        "priority": priority,
-        "quotas": o.parse_quotas(quota) or None,
-        "max_batch_requests": max_batch_requests,
-        "max_batch_bytes": max_batch_bytes,
-        "max_active_batches": max_active_batches,
-        "poll_interval": poll_interval,
-        "skip_bad_rows": skip_bad_rows,
-        "keep_remote_files": keep_remote_files,
-        "dedupe": not no_dedupe,
-    }
 
     async def go() -> Exit:
         async with opened(terminal, may_make=True) as client:
@@ -122,7 +90,7 @@ def add(
                 replace=replace,
                 provider=provider,
                 base_url=base_url,
-                **options,
+                **asked,
             )
             terminal.say(_line(made), f"It starts runs while `nightmail serve` runs on {place_of(terminal)}.")
             terminal.give(_row(made))
