@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -66,10 +67,14 @@ def ending(path: Path) -> tuple[str, str]:
     return (suffixes[-1] if suffixes else ""), ""
 
 
-def inputs_in(folder: Path) -> list[Path]:
-    """The files directly in a folder that can be read by their ending, by name; there may be none. Raises
+def inputs_in(folder: Path) -> list[os.DirEntry[str]]:
+    """The files directly in a folder that can be read by their ending, in no order; there may be none. Raises
     `SourceError` if the folder cannot be read."""
-    return [path for path in _entries(folder) if path.is_file() and not _is_marker(path) and _is_known(path)]
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if _is_input(Path(entry.name)) and entry.is_file()]
+    except OSError as error:
+        raise SourceError(f"{folder} cannot be read: {error.strerror}") from error
 
 
 def fingerprint(paths: Sequence[Path]) -> str:
@@ -124,9 +129,9 @@ def _entries(folder: Path) -> list[Path]:
         raise SourceError(f"{folder} cannot be read: {error.strerror}") from error
 
 
-def _is_known(path: Path) -> bool:
+def _is_input(path: Path) -> bool:
     kind, compression = ending(path)
-    return kind in FORMATS and not (compression and FORMATS[kind] == "parquet")
+    return kind in FORMATS and not _is_marker(path) and not (compression and FORMATS[kind] == "parquet")
 
 
 def _is_marker(path: Path) -> bool:

@@ -7,6 +7,7 @@ under one and renames. What was seen is forgotten with the process: then the wai
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -45,17 +46,17 @@ def as_it_was(mark: FileMark) -> bool:
 
 
 def _marks(folder: Path) -> list[FileMark]:
-    found = (_mark(path) for path in inputs_in(folder))
+    found = (_mark(entry) for entry in inputs_in(folder))
     return [mark for mark in found if mark is not None]
 
 
-def _mark(path: Path) -> FileMark | None:
+def _mark(file: Path | os.DirEntry[str]) -> FileMark | None:
     """None if it is gone since the folder was read."""
     try:
-        stat = path.stat()
+        stat = file.stat()
     except OSError:
         return None
-    return FileMark(str(path), stat.st_size, stat.st_mtime_ns)
+    return FileMark(os.fspath(file), stat.st_size, stat.st_mtime_ns)
 
 
 def _written_at(mark: FileMark) -> datetime:
