@@ -2,11 +2,11 @@
 
     python -m benchmarks.intake --seconds 60 --rate 500 --records 10 --kill
 
-Starts a service on a home of its own, and opens its dashboard: a stream of a run's events, and a look at the
-overview every two seconds. Pages are sent at fixed times (`benchmarks/arrivals.py`), again and word for word
-where their answer was lost. At the end every acknowledged record must be in the intake once. Latencies
-count from when a page was due; with `--kill` those of the outage, until everything late was sent, are told
-apart. Prints one JSON object.
+Starts a service on a home of its own, and opens its dashboard: the live overview and the live page of a run,
+and besides the overview is loaded anew every two seconds. Pages of records are sent at fixed times
+(`benchmarks/arrivals.py`), again and word for word where their answer was lost. At the end every
+acknowledged record must be in the intake once. Latencies count from when a page was due; with `--kill` those
+of the outage, until everything late was sent, are told apart. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TASK = {"name": "load", "model": "gpt-4o-mini", "prompt": "{text}"}
 TEXT = "The night mail crossing the border, bringing the cheque and the postal order. " * 4
 POLL = 2.0
 NOWHERE = "http://127.0.0.1:9/v1"
-OVERVIEW = ("/api/v1/runs", "/api/v1/intakes", "/api/v1/quotas", "/api/v1/costs")
+OVERVIEW = "/"
 HEAD = "HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 
 
@@ -102,13 +102,13 @@ class Dashboard:
         self.events = self.polls = 0
 
     async def open(self) -> None:
-        await asyncio.gather(self._stream(), self._poll())
+        await asyncio.gather(self._stream("/live"), self._stream(f"/runs/{self._run_id}/live"), self._poll())
 
-    async def _stream(self) -> None:
+    async def _stream(self, path: str) -> None:
         while True:
             with contextlib.suppress(OSError):
                 async with connected(self._port) as (reader, writer):
-                    writer.write(f"GET /api/v1/runs/{self._run_id}/watch {HEAD}\r\n".encode())
+                    writer.write(f"GET {path} {HEAD}\r\n".encode())
                     while line := await reader.readline():
                         self.events += line.startswith(b"event:")
             await asyncio.sleep(POLL)
@@ -117,9 +117,8 @@ class Dashboard:
         while True:
             await asyncio.sleep(POLL)
             with contextlib.suppress(OSError, ValueError):
-                for path in OVERVIEW:
-                    await ask(self._port, "GET", path)
-                self.polls += 1
+                status, _ = await ask(self._port, "GET", OVERVIEW)
+                self.polls += status == 200
 
 
 def page_maker(records: int) -> Callable[[int], bytes]:

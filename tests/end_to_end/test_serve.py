@@ -119,3 +119,9 @@ def test_what_was_acknowledged_survives_a_kill_in_the_middle(tmp_path: Path) -> 
     counted = rehearse(tmp_path / "home", seconds=2.0, rate=60, records=5, kill=True)
     assert (counted["lost"], counted["doubled"], counted["acknowledged"]) == (0, 0, 600)
     assert counted["statuses"].keys() == {202}
+
+
+def test_over_its_bound_it_says_later_and_nothing_else(tmp_path: Path) -> None:
+    counted = rehearse(tmp_path / "home", seconds=1.0, rate=60, records=5, work=False, max_waiting=100)
+    assert counted["statuses"] == {202: 20, 429: 40}
+    assert (counted["lost"], counted["doubled"], counted["acknowledged"]) == (0, 0, 100)

@@ -105,6 +105,7 @@ async def test_a_key_is_nowhere_but_with_its_owner(tmp_path: Path) -> None:
     assert secret not in said.getvalue()
     kept = b"".join(path.read_bytes() for path in (tmp_path / "home").rglob("*") if path.is_file())
     assert secret.encode() not in kept
+    assert b"sk-test" not in kept, "nor is the provider's"
     assert b"ours" in kept
 
 
