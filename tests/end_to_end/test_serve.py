@@ -66,7 +66,7 @@ def test_it_carries_runs_out_and_sigterm_ends_it_with_no_lease_left(tmp_path: Pa
 
 def test_a_port_that_is_taken_is_said_to_be(tmp_path: Path) -> None:
     folder = Folder(tmp_path, server="http://127.0.0.1:9")
-    with served(folder) as (_, url):
+    with served(folder, "--no-work") as (_, url):
         second = folder.nightmail("serve", "--port", url.rpartition(":")[2])
         assert second.code == 2
         assert "cannot listen on 127.0.0.1:" in second.err
@@ -83,7 +83,7 @@ def test_others_are_let_in_by_key_only(tmp_path: Path) -> None:
     assert [(each["key_id"], each["tenant"], each["revoked_at"]) for each in listed] == [
         (key.split("_")[1], "ours", None)
     ]
-    with served(folder, "--host", "0.0.0.0") as (serving, url):
+    with served(folder, "--host", "0.0.0.0", "--no-work") as (serving, url):
         where = f"http://127.0.0.1:{url.rpartition(':')[2]}/api/v1/runs"
         with pytest.raises(HTTPError, match="401"):
             get(where)
