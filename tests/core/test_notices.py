@@ -13,7 +13,7 @@ from nightmail.core.ids import BatchId, RunId
 from nightmail.core.notice import Happening, NoticeKind
 from nightmail.core.notice_states import STUCK_AFTER, of_day, of_run
 from nightmail.core.pricing import PUSD_PER_USD
-from nightmail.core.progress import status_of
+from nightmail.core.progress import ACTIVE_STATES, status_of, totals_of
 from nightmail.core.request import Endpoint, Mode, RequestState
 from nightmail.core.run import PauseReason, Run, RunSpec, RunState
 from nightmail.telemetry import EventName
@@ -43,7 +43,8 @@ def status(*, state=RunState.DRAINING, succeeded=0, failed=0, left=0, now=NOW, b
         RequestState.SUCCEEDED: succeeded, RequestState.FAILED: failed, RequestState.READY: left,
     }  # fmt: skip
     return status_of(
-        run, states=states, reasons={Reason.REFUSED: failed}, again={}, batches=batches, quotas={},
+        run, states=states, reasons={Reason.REFUSED: failed}, again={}, totals=totals_of(batches),
+        active=[each for each in batches if each.state in ACTIVE_STATES], quotas={},
         failures="/out/x.failures.jsonl", now=now,
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from nightmail.core.batch import Batch, BatchState
 from nightmail.core.failure import Reason
 from nightmail.core.ids import BatchId, RunId
-from nightmail.core.progress import RunStatus, eta, status_of, summary, usd
+from nightmail.core.progress import ACTIVE_STATES, RunStatus, eta, status_of, summary, totals_of, usd
 from nightmail.core.request import Endpoint, Mode, RequestState
 from nightmail.core.run import Run, RunSpec, RunState
 
@@ -58,7 +58,8 @@ def status(
         states=states or {},
         reasons=reasons or {},
         again={},
-        batches=batches,
+        totals=totals_of(batches),
+        active=[batch for batch in batches if batch.state in ACTIVE_STATES],
         quotas={"gpt-4o-mini": 500_000},
         failures="/there/out.failures.jsonl",
         now=now,

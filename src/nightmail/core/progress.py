@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 import msgspec
 
@@ -20,6 +21,23 @@ from nightmail.core.travel import deadline_of
 ETA_FROM = 0.01
 # A batch that was put back, or that the provider never took, has sent nothing.
 UNSENT = (BatchState.PLANNED, BatchState.ABANDONED)
+# Those of which a status tells one by one.
+ACTIVE_STATES = (*IN_FLIGHT_STATES, BatchState.ENDED)
+
+
+class Totals(NamedTuple):
+    """All batches of a run together: what was sent, since when, and what those that are settled have taken.
+    Pico-USD, None where the price of one of them is unknown."""
+
+    batches: int
+    batches_done: int
+    requests_sent: int
+    started_at: datetime | None
+    input_tokens: int
+    output_tokens: int
+    cost_pusd: int | None
+    sync_cost_pusd: int | None
+    wasted_pusd: int | None
 
 
 class BatchView(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,22 +125,19 @@ def status_of(
     states: Mapping[RequestState, int],
     reasons: Mapping[Reason, int],
     again: Mapping[Reason, int],
-    batches: Sequence[Batch],
+    totals: Totals,
+    active: Sequence[Batch],
     quotas: Mapping[str, int],
     failures: str | None,
     now: datetime,
     copies: int = 0,
     copies_saved_pusd: int | None = 0,
 ) -> RunStatus:
-    """Put together what the store knows of a run."""
-    closed = [batch for batch in batches if batch.settled_at is not None]
-    sent = [batch for batch in batches if batch.submitted_at is not None and batch.state not in UNSENT]
-    active = [batch for batch in batches if batch.state in (*IN_FLIGHT_STATES, BatchState.ENDED)]
+    """Put together what the store knows of a run; `active` are its batches in `ACTIVE_STATES`."""
     succeeded, failed = states.get(RequestState.SUCCEEDED, 0), states.get(RequestState.FAILED, 0)
     cancelled = states.get(RequestState.CANCELLED, 0)
     still_open = sum(states.get(state, 0) for state in OPEN_STATES)
     through = succeeded + failed + cancelled
-    started = min((batch.submitted_at for batch in sent if batch.submitted_at), default=None)
     return RunStatus(
         run_id=run.run_id,
         task_name=run.spec.task_name,
@@ -143,21 +158,21 @@ def status_of(
         in_batch=states.get(RequestState.IN_BATCH, 0),
         asked_again=dict(again),
         failures_by_reason=dict(reasons),
-        batches=len(batches),
-        batches_done=len(closed),
+        batches=totals.batches,
+        batches_done=totals.batches_done,
         active=tuple(_view(batch) for batch in active),
-        requests_sent=sum(batch.requests for batch in sent),
-        input_tokens=sum(batch.input_tokens for batch in closed),
-        output_tokens=sum(batch.output_tokens for batch in closed),
+        requests_sent=totals.requests_sent,
+        input_tokens=totals.input_tokens,
+        output_tokens=totals.output_tokens,
         enqueued_tokens=sum(
-            batch.tokens for batch in batches if batch.state in IN_FLIGHT_STATES and batch.mode is Mode.BATCH
+            batch.tokens for batch in active if batch.state in IN_FLIGHT_STATES and batch.mode is Mode.BATCH
         ),
         quotas=dict(quotas),
-        cost_pusd=_sum(batch.cost_pusd for batch in closed),
-        sync_cost_pusd=_sum(batch.sync_cost_pusd for batch in closed),
-        wasted_pusd=_sum(batch.wasted_pusd for batch in closed),
+        cost_pusd=totals.cost_pusd,
+        sync_cost_pusd=totals.sync_cost_pusd,
+        wasted_pusd=totals.wasted_pusd,
         token_error=run.billed_tokens / run.counted_tokens - 1 if run.counted_tokens else None,
-        eta=eta(through, through + still_open, started, now) if still_open and run.sealed else None,
+        eta=eta(through, through + still_open, totals.started_at, now) if still_open and run.sealed else None,
         created_at=run.created_at,
         finished_at=run.finished_at,
         output=run.spec.output,
@@ -165,6 +180,23 @@ def status_of(
         unchanged=run.unchanged_count,
         copies=copies,
         copies_saved_pusd=copies_saved_pusd,
+    )
+
+
+def totals_of(batches: Sequence[Batch]) -> Totals:
+    """What a store says of these batches in one line."""
+    closed = [batch for batch in batches if batch.settled_at is not None]
+    sent = [batch for batch in batches if batch.submitted_at is not None and batch.state not in UNSENT]
+    return Totals(
+        batches=len(batches),
+        batches_done=len(closed),
+        requests_sent=sum(batch.requests for batch in sent),
+        started_at=min((batch.submitted_at for batch in sent if batch.submitted_at), default=None),
+        input_tokens=sum(batch.input_tokens for batch in closed),
+        output_tokens=sum(batch.output_tokens for batch in closed),
+        cost_pusd=_sum(batch.cost_pusd for batch in closed),
+        sync_cost_pusd=_sum(batch.sync_cost_pusd for batch in closed),
+        wasted_pusd=_sum(batch.wasted_pusd for batch in closed),
     )
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 from nightmail.core.batch import Batch
 from nightmail.core.course import Example, Reserved, Slot, Trip
+from nightmail.core.progress import Totals
 from nightmail.core.run import Run
 
 
@@ -40,6 +41,10 @@ class History(Protocol):
 
     async def batches(self, run_no: int, *, skip: int, limit: int) -> Sequence[Batch]:
         """A run's batches but the planned ones: first those that are under way, then the newest."""
+        ...
+
+    async def totals(self, run_no: int) -> Totals:
+        """What `core.progress.totals_of` says of all batches of the run."""
         ...
 
     async def reserved(self, run_no: int) -> Reserved:

@@ -9,9 +9,10 @@ from nightmail.core.batch import Batch, Phase
 from nightmail.core.course import Example, Reserved, Slot, Trip
 from nightmail.core.failure import Reason
 from nightmail.core.ids import BatchId, RunId
+from nightmail.core.progress import Totals
 from nightmail.core.run import Run
 from nightmail.stores.base_history import StoredLine
-from nightmail.stores.database import Database, at
+from nightmail.stores.database import Database, at, moment
 from nightmail.stores.rows import batch_of, run_of
 
 
@@ -61,6 +62,11 @@ class SqliteHistory:
             lambda tx: tx.rows("page_of_batches", run_no=run_no, skip=skip, limit=limit)
         )
         return [batch_of(row) for row in rows]
+
+    async def totals(self, run_no: int) -> Totals:
+        row = await self._database.read(lambda tx: tx.row("read_totals", run_no=run_no))
+        assert row is not None
+        return Totals(**{**dict(row), "started_at": moment(row["started_at"])})
 
     async def reserved(self, run_no: int) -> Reserved:
         row = await self._database.read(lambda tx: tx.row("read_reserved", run_no=run_no))

@@ -15,6 +15,7 @@ from nightmail.web.app import app
 from nightmail.web.connections import bounded
 from nightmail.web.keys import is_loopback
 from nightmail.web.loops import Loop, Work
+from nightmail.web.pages import frame
 from nightmail.web.settings import settings_of
 
 BACKLOG = 512
@@ -68,6 +69,7 @@ class Service:
                 )
             if self._works:
                 await self._client.preload()
+            await asyncio.to_thread(frame.load)
             on_start()
             await self._server.serve(sockets=[self._listener])
         failure = self._app.state.loops.failure

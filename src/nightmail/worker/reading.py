@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nightmail.core.ids import RunId
-from nightmail.core.progress import RunStatus, status_of
+from nightmail.core.progress import ACTIVE_STATES, RunStatus, status_of
 from nightmail.core.run import Run
 from nightmail.errors import UnknownRun
 from nightmail.spool import Spool
@@ -47,7 +47,8 @@ async def status(store: Store, run: Run, now: datetime) -> RunStatus:
         states=tally.states,
         reasons=tally.reasons,
         again=tally.again,
-        batches=await store.batches.list(run.run_no),
+        totals=await store.history.totals(run.run_no),
+        active=await store.batches.list(run.run_no, states=ACTIVE_STATES),
         quotas=run.spec.quotas,
         failures=str(failures_path(Path(run.spec.output))) if run.spec.output else None,
         now=now,

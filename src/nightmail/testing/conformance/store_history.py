@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from nightmail.core.course import Slot
 from nightmail.core.failure import Reason
 from nightmail.core.ids import RunId
+from nightmail.core.progress import totals_of
 from nightmail.stores.base import Store
 
 MINUTE = timedelta(minutes=1)
@@ -35,6 +36,8 @@ async def how_a_run_has_gone_is_told(store: Store, run_id: RunId, now: datetime)
     numbers = [batch.batch_no for batch in (*batches, *rest)]
     assert numbers == sorted(numbers, reverse=True)
     assert len(numbers) == 3
+    for each in await store.runs.list():
+        assert await history.totals(each.run_no) == totals_of(await store.batches.list(each.run_no))
     assert (await history.reserved(run.run_no)).under_way == 0
 
     (example,) = await history.examples(run.run_no, each=3, among=10)

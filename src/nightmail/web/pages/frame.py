@@ -74,6 +74,12 @@ TEMPLATES.filters.update(
 )
 
 
+def load() -> None:
+    """Compile every template, so that who looks first need not wait for that."""
+    for name in TEMPLATES.list_templates():
+        TEMPLATES.get_template(name)
+
+
 def page(
     request: Request, template: str, viewer: Viewer | None, values: Mapping[str, Any], *, status: int = 200
 ) -> HTMLResponse:

@@ -26,7 +26,7 @@ from nightmail.web.plots import Dot, Series, columns, dots
 router = APIRouter(include_in_schema=False)
 PARTS = ("overview/now.html", "overview/queues.html", "overview/lately.html")
 MOST_RUNS = 20
-MOST_DOTS = 400
+MOST_DOTS = 200
 EVERY = 2.0
 Span = Literal["hour", "day", "week"]
 # How far back, and the width of a column.

@@ -33,6 +33,22 @@ SELECT * FROM batches WHERE run_no = :run_no AND state <> 'planned'
 ORDER BY state IN ('submitting', 'doubtful', 'in_progress', 'ended') DESC, batch_no DESC
 LIMIT :limit OFFSET :skip;
 
+-- name: read_totals
+-- A sum is unknown if the price of one of its batches is.
+SELECT count(*) AS batches, count(settled_at) AS batches_done,
+       coalesce(sum(requests) FILTER (WHERE submitted_at IS NOT NULL AND state NOT IN ('planned', 'abandoned')), 0)
+         AS requests_sent,
+       min(submitted_at) FILTER (WHERE state NOT IN ('planned', 'abandoned')) AS started_at,
+       coalesce(sum(input_tokens) FILTER (WHERE settled_at IS NOT NULL), 0) AS input_tokens,
+       coalesce(sum(output_tokens) FILTER (WHERE settled_at IS NOT NULL), 0) AS output_tokens,
+       CASE WHEN count(settled_at) = count(cost_pusd) FILTER (WHERE settled_at IS NOT NULL)
+            THEN coalesce(sum(cost_pusd) FILTER (WHERE settled_at IS NOT NULL), 0) END AS cost_pusd,
+       CASE WHEN count(settled_at) = count(sync_cost_pusd) FILTER (WHERE settled_at IS NOT NULL)
+            THEN coalesce(sum(sync_cost_pusd) FILTER (WHERE settled_at IS NOT NULL), 0) END AS sync_cost_pusd,
+       CASE WHEN count(settled_at) = count(wasted_pusd) FILTER (WHERE settled_at IS NOT NULL)
+            THEN coalesce(sum(wasted_pusd) FILTER (WHERE settled_at IS NOT NULL), 0) END AS wasted_pusd
+FROM batches WHERE run_no = :run_no;
+
 -- name: read_reserved
 -- A sum is unknown if one of its parts is.
 SELECT count(*) FILTER (WHERE settled_at IS NOT NULL AND reserved_pusd IS NULL) AS settled_unknown,
