@@ -25,6 +25,15 @@ class Delivery(NamedTuple):
     notice: Notice
 
 
+class Outgoing(NamedTuple):
+    """How many deliveries to a channel are in a state; if pending, when the next is due."""
+
+    channel: str
+    state: str
+    deliveries: int
+    due_at: datetime | None
+
+
 class Told(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a notice at one channel: pending, sent or given_up. Times in UTC."""
 

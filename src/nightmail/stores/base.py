@@ -21,7 +21,7 @@ from nightmail.stores.base_copies import Copies, CopyCounts, DueCopy, Same, Shar
 from nightmail.stores.base_events import Events
 from nightmail.stores.base_figures import FigureReader
 from nightmail.stores.base_history import History
-from nightmail.stores.base_inquiries import BatchWhole, Inquiries, Seen, Troubled
+from nightmail.stores.base_inquiries import BatchWhole, Failing, Inquiries, Seen, Troubled
 from nightmail.stores.base_intakes import Cut, Handed, HandedPage, IntakeRow, Intakes, Segment, Taken
 from nightmail.stores.base_notices import Notices
 from nightmail.stores.base_pages import Cost, PageRow, Pages, Queue
@@ -72,6 +72,7 @@ __all__ = [
     "Event",
     "Events",
     "FailedRow",
+    "Failing",
     "Failure",
     "Group",
     "Handed",

@@ -63,6 +63,14 @@ class BatchWhole(msgspec.Struct, frozen=True, kw_only=True):
     events: Sequence[Event]  # oldest first
 
 
+class Failing(NamedTuple):
+    """How many records of how many runs failed for a reason."""
+
+    reason: Reason
+    records: int
+    runs: int
+
+
 class Troubled(NamedTuple):
     """A batch that failed whole, or expired."""
 
@@ -93,11 +101,15 @@ class Inquiries(Protocol):
         """A batch, with its newest `limit` looks and events."""
         ...
 
+    async def reasons(self, *, tenant: str | None) -> Sequence[Failing]:
+        """Why records failed, over all runs, the most frequent first."""
+        ...
+
     async def failing_runs(
-        self, *, tenant: str | None, before: RunId | None, limit: int
+        self, *, tenant: str | None, reason: Reason | None, before: RunId | None, limit: int
     ) -> Sequence[tuple[Run, Mapping[Reason, int]]]:
-        """Runs older than `before` that have failed records, the newest first, with how many for which
-        reason."""
+        """Runs older than `before` that have failed records, for one reason if given, the newest first, with
+        how many for which reason."""
         ...
 
     async def failed(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from nightmail.core.delivery import Delivery, Noticed, Told
+from nightmail.core.delivery import Delivery, Noticed, Outgoing, Told
 from nightmail.core.ids import RunId
 from nightmail.core.notice import Notice
 
@@ -55,8 +55,15 @@ class Notices(Protocol):
         """What is still pending of notices from before is not tried any more; how many."""
         ...
 
-    async def list(self, *, run_id: RunId | None, limit: int) -> list[tuple[Notice, list[Told]]]:
-        """The newest, oldest first, of a run or of all, with what became of each."""
+    async def list(
+        self, *, run_id: RunId | None, tenant: str | None = None, before: str | None = None, limit: int
+    ) -> list[tuple[Notice, list[Told]]]:
+        """The newest, or the newest before the one with the id `before`, oldest first, with what became of
+        each; of a run, or of a tenant's runs, if given."""
+        ...
+
+    async def count(self) -> Sequence[Outgoing]:
+        """Deliveries by channel and state."""
         ...
 
     async def record_webhook(

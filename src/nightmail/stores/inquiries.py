@@ -12,7 +12,7 @@ from nightmail.core.failure import Reason
 from nightmail.core.ids import BatchId, RunId
 from nightmail.core.run import Run
 from nightmail.stores.base import Event, Key
-from nightmail.stores.base_inquiries import BatchWhole, Cause, Look, Troubled, Use, Waiting
+from nightmail.stores.base_inquiries import BatchWhole, Cause, Failing, Look, Troubled, Use, Waiting
 from nightmail.stores.base_pages import PageRow
 from nightmail.stores.database import Database, Transaction, moment
 from nightmail.stores.events import event_of
@@ -65,11 +65,15 @@ class SqliteInquiries:
 
         return await self._database.read(work)
 
+    async def reasons(self, *, tenant: str | None) -> Sequence[Failing]:
+        rows = await self._database.read(lambda tx: tx.rows("sum_reasons", tenant=tenant))
+        return [Failing(Reason(row["reason"]), row["records"], row["runs"]) for row in rows]
+
     async def failing_runs(
-        self, *, tenant: str | None, before: RunId | None, limit: int
+        self, *, tenant: str | None, reason: Reason | None, before: RunId | None, limit: int
     ) -> Sequence[tuple[Run, Mapping[Reason, int]]]:
         def work(tx: Transaction) -> list[tuple[Run, Mapping[Reason, int]]]:
-            rows = tx.rows("list_failing_runs", tenant=tenant, before=before, limit=limit)
+            rows = tx.rows("list_failing_runs", tenant=tenant, reason=reason, before=before, limit=limit)
             return [(run_of(row), read_tally(tx, row["run_no"]).reasons) for row in rows]
 
         return await self._database.read(work)

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from nightmail.core.delivery import Delivery, Noticed, Told
+from nightmail.core.delivery import Delivery, Noticed, Outgoing, Told
 from nightmail.core.ids import RunId
 from nightmail.core.notice import Notice
 from nightmail.stores.database import Database, Transaction, at, moment
@@ -100,9 +100,17 @@ class SqliteNotices:
             lambda tx: tx.run("give_up_deliveries", before=at(before), now=at(now))
         )
 
-    async def list(self, *, run_id: RunId | None, limit: int) -> list[tuple[Notice, list[Told]]]:
+    async def count(self) -> Sequence[Outgoing]:
+        rows = await self._database.read(lambda tx: tx.rows("count_deliveries"))
+        return [Outgoing(row["channel"], row["state"], row["n"], moment(row["due_at"])) for row in rows]
+
+    async def list(
+        self, *, run_id: RunId | None, tenant: str | None = None, before: str | None = None, limit: int
+    ) -> list[tuple[Notice, list[Told]]]:
+        wanted = {"run_id": run_id, "tenant": tenant, "before": before, "limit": limit}
+
         def work(tx: Transaction) -> list[tuple[Notice, list[Told]]]:
-            rows = list(reversed(tx.rows("list_notices", run_id=run_id, limit=limit)))
+            rows = list(reversed(tx.rows("list_notices", **wanted)))
             told: dict[int, list[Told]] = {row["notice_no"]: [] for row in rows}
             for row in tx.rows("list_deliveries", numbers=_json(list(told))):
                 told[row["notice_no"]].append(

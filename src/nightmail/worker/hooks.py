@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from nightmail.core.delivery import Told
+from nightmail.core.delivery import Outgoing, Told
 from nightmail.core.figures import Figures
 from nightmail.core.ids import RunId
 from nightmail.core.notice import Notice
@@ -43,9 +43,22 @@ class Hooks:
             Outbox(self._store, self._clock, settings.channels, senders),
         ]
 
-    async def notices(self, run_id: str | None = None, *, limit: int = 50) -> list[tuple[Notice, list[Told]]]:
-        """The newest notices of a run, or of all, oldest first, with what became of each at each channel."""
-        return await self._store.notices.list(run_id=RunId(run_id) if run_id else None, limit=limit)
+    async def notices(
+        self,
+        run_id: str | None = None,
+        *,
+        tenant: str | None = None,
+        before: str | None = None,
+        limit: int = 50,
+    ) -> list[tuple[Notice, list[Told]]]:
+        """The newest notices of a run, of a tenant's runs, or of all, oldest first, with what became of each
+        at each channel; those before the one with the id `before`, if given."""
+        run = RunId(run_id) if run_id else None
+        return await self._store.notices.list(run_id=run, tenant=tenant, before=before, limit=limit)
+
+    async def outbox(self) -> Sequence[Outgoing]:
+        """What is on its way to each channel, and what became of the rest."""
+        return await self._store.notices.count()
 
     async def receive(
         self, headers: Mapping[str, str], body: bytes, *, environment: Mapping[str, str] | None = None

@@ -19,7 +19,7 @@ from nightmail.core.run import Run
 from nightmail.errors import UnknownBatch
 from nightmail.spool import Spool
 from nightmail.stages.ports import Clock
-from nightmail.stores.base import BatchWhole, Event, PageRow, Queue, Store, Troubled
+from nightmail.stores.base import BatchWhole, Event, Failing, PageRow, Queue, Store, Troubled
 from nightmail.telemetry import EventName
 from nightmail.worker.reading import find
 from nightmail.worker.record import RecordWhole, number_of, record_of
@@ -121,14 +121,15 @@ class Inquiries:
         self,
         *,
         tenant: str | None = None,
+        reason: Reason | None = None,
         before: str | None = None,
         limit: int = 20,
         examples: int = EXAMPLES,
     ) -> Sequence[FailingRun]:
-        """Runs with failed records, older than `before`, the newest first, with the first examples of each
-        reason."""
+        """Runs with failed records (for one reason, if given), older than `before`, the newest first, with
+        the first examples of each reason."""
         found = await self._store.inquiries.failing_runs(
-            tenant=tenant, before=RunId(before) if before else None, limit=limit
+            tenant=tenant, reason=reason, before=RunId(before) if before else None, limit=limit
         )
         return [
             FailingRun(
@@ -143,6 +144,10 @@ class Inquiries:
             )
             for run, reasons in found
         ]
+
+    async def reasons(self, *, tenant: str | None = None) -> Sequence[Failing]:
+        """Why records failed, over all runs, the most frequent first."""
+        return await self._store.inquiries.reasons(tenant=tenant)
 
     async def failed(
         self, run_id: str, *, reason: Reason | None = None, after: int = 0, limit: int = 50
@@ -159,9 +164,11 @@ class Inquiries:
             tenant=tenant, before=BatchId(before) if before else None, limit=limit
         )
 
-    async def troubles(self, *, tenant: str | None = None, limit: int = 30) -> Sequence[Event]:
+    async def troubles(
+        self, names: Sequence[EventName] = TROUBLE, *, tenant: str | None = None, limit: int = 30
+    ) -> Sequence[Event]:
         """What went wrong lately but for records and whole batches, the newest first."""
-        return await self._store.inquiries.events(TROUBLE, tenant=tenant, among=AMONG, limit=limit)
+        return await self._store.inquiries.events(names, tenant=tenant, among=AMONG, limit=limit)
 
     async def quotas(self, *, tenant: str | None = None) -> Sequence[Quota]:
         """Every model's queue that is in use, or of which something is known."""

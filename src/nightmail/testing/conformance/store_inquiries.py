@@ -13,9 +13,11 @@ from nightmail.stores.base import Key, Lease, Seen, Store
 async def questions_are_answered(store: Store, lease: Lease, run_id: RunId, now: datetime) -> None:
     """Of a run that has failed records, and a batch whose requests came to different ends."""
     ask = store.inquiries
-    ((run, reasons),) = await ask.failing_runs(tenant=None, before=None, limit=10)
+    ((run, reasons),) = await ask.failing_runs(tenant=None, reason=None, before=None, limit=10)
     assert (run.run_id, reasons) == (run_id, {Reason.INVALID: 1, Reason.BUILD: 1})
-    assert await ask.failing_runs(tenant=None, before=run_id, limit=10) == []
+    assert await ask.failing_runs(tenant=None, reason=None, before=run_id, limit=10) == []
+    assert await ask.failing_runs(tenant=None, reason=Reason.CHECK, before=None, limit=10) == []
+    assert set(await ask.reasons(tenant=None)) == {(Reason.INVALID, 1, 1), (Reason.BUILD, 1, 1)}
     everything = await ask.failed(lease.run_no, reason=None, after=0, limit=10)
     assert {each.state for each in everything} == {RequestState.FAILED}
     (one,) = await ask.failed(lease.run_no, reason=Reason.INVALID, after=0, limit=10)

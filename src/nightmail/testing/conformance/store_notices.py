@@ -91,6 +91,11 @@ async def _notices_are_told_once_and_in_order(store: Store, now: datetime) -> No
     assert (to_all.state, to_all.due_at, to_all.ended_at) == ("given_up", None, later)
     newest = await store.notices.list(run_id=None, limit=2)
     assert [each.notice_id for each, _ in newest] == ["c", "d"]
+    older = await store.notices.list(run_id=None, before="c", limit=2)
+    assert [each.notice_id for each, _ in older] == ["a", "b"]
+    assert await store.notices.list(run_id=None, tenant="nobody", limit=9) == []
+    counted = {(each.channel, each.state): each.deliveries for each in await store.notices.count()}
+    assert counted == {("all", "sent"): 1, ("all", "given_up"): 2, ("one", "sent"): 3, ("one", "given_up"): 1}
 
 
 async def _a_webhook_makes_its_batch_due_once(store: Store, now: datetime) -> None:

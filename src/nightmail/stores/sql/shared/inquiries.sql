@@ -22,11 +22,18 @@ SELECT e.at, r.run_id, b.batch_id, e.name, e.detail
 FROM events e JOIN runs r ON r.run_no = e.run_no JOIN batches b ON b.batch_no = e.batch_no
 WHERE e.batch_no = :batch_no ORDER BY e.event_no DESC LIMIT :limit;
 
+-- name: sum_reasons
+-- A few counts for each run that there ever was.
+SELECT t.name AS reason, sum(t.n) AS records, count(*) AS runs FROM tallies t JOIN runs r ON r.run_no = t.run_no
+WHERE t.kind = 'reason' AND t.n > 0 AND (:tenant IS NULL OR r.tenant = :tenant)
+GROUP BY t.name ORDER BY records DESC, reason;
+
 -- name: list_failing_runs
 SELECT r.* FROM runs r
 WHERE (:tenant IS NULL OR r.tenant = :tenant)
   AND (:before IS NULL OR r.run_no < (SELECT run_no FROM runs WHERE run_id = :before))
-  AND EXISTS (SELECT 1 FROM tallies t WHERE t.run_no = r.run_no AND t.kind = 'reason' AND t.n > 0)
+  AND EXISTS (SELECT 1 FROM tallies t WHERE t.run_no = r.run_no AND t.kind = 'reason' AND t.n > 0
+                AND (:reason IS NULL OR t.name = :reason))
 ORDER BY r.run_no DESC LIMIT :limit;
 
 -- name: page_of_failed

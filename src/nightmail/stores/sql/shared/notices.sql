@@ -57,8 +57,16 @@ UPDATE deliveries SET state = 'given_up', due_at = NULL, ended_at = :now
 WHERE state = 'pending' AND notice_no IN (SELECT notice_no FROM notices WHERE at < :before);
 
 -- name: list_notices
-SELECT notice_no, body FROM notices WHERE :run_id IS NULL OR run_id = :run_id
+SELECT notice_no, body FROM notices n
+WHERE (:run_id IS NULL OR run_id = :run_id)
+  AND (:tenant IS NULL OR EXISTS (SELECT 1 FROM runs r WHERE r.run_id = n.run_id AND r.tenant = :tenant))
+  AND (:before IS NULL OR notice_no < (SELECT notice_no FROM notices WHERE notice_id = :before))
 ORDER BY notice_no DESC LIMIT :limit;
+
+-- name: count_deliveries
+-- `due_at` is when the next that is pending is due.
+SELECT channel, state, count(*) AS n, min(due_at) AS due_at FROM deliveries
+GROUP BY channel, state ORDER BY channel, state;
 
 -- name: list_deliveries
 SELECT notice_no, channel, state, tries, due_at, ended_at, error FROM deliveries
