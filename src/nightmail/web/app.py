@@ -28,10 +28,8 @@ from nightmail.web.described import describing
 from nightmail.web.guard import Guard
 from nightmail.web.keys import Keyring, needs_admin
 from nightmail.web.loops import Loop, Loops
-from nightmail.web.pages import assets, overview, sign_in, starting, steering
-from nightmail.web.pages import run as run_page
-from nightmail.web.pages import runs as runs_page
 from nightmail.web.pages.frame import told
+from nightmail.web.pages.routes import PAGES
 from nightmail.web.settings import Settings
 
 API = "/api/v1"
@@ -39,8 +37,6 @@ ROUTERS = tuple(
     each.router
     for each in (runs, plans, intakes, uploads, results, watch, money, schedules, keys, notices, doctor)
 )
-# Of the dashboard; /runs/new is tried before /runs/{run_id}.
-PAGES = tuple(each.router for each in (assets, sign_in, overview, runs_page, starting, run_page, steering))
 DEFAULTS = Settings()
 
 

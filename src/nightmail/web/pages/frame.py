@@ -28,6 +28,11 @@ from nightmail.web.problems import Problem, answer
 PLACES = (
     ("Overview", "/"),
     ("Runs", "/runs"),
+    ("Search", "/search"),
+    ("Errors", "/errors"),
+    ("Quotas", "/quotas"),
+    ("Schedules", "/schedules"),
+    ("Notices", "/notices"),
 )
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
