@@ -1,0 +1,176 @@
+"""The pages that answer a person, in a real browser over a real service: from a failure to what was said."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from nightmail.client import Client
+from nightmail.simulator import process
+from tests.end_to_end.command import Folder
+from tests.end_to_end.test_serve import served
+
+sync_api = pytest.importorskip("playwright.sync_api")
+axe = pytest.importorskip("axe_playwright_python.base")
+
+pytestmark = pytest.mark.end_to_end
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1280, "height": 900}
+FAULTS = [
+    {"kind": "refusal", "probability": 0.03},
+    {"kind": "malformed_output", "probability": 0.05, "repeat": 1},
+    {"kind": "expire", "share": 0.5, "first": 1},
+    {"kind": "batch_fails", "code": "token_limit_exceeded", "batch": 2,
+     "message": "Enqueued token limit reached for gpt-4o-mini. Limit: 60,000 enqueued tokens."},
+]  # fmt: skip
+TOML = """
+[quotas]
+gpt-4o-mini = 400000
+
+[[notify]]
+name = "night-desk"
+url_env = "NIGHT_DESK_URL"
+secret_env = "NIGHT_DESK_SECRET"
+"""
+
+
+class Scene(NamedTuple):
+    """A home after some work, and a service on it."""
+
+    url: str
+    run_id: str
+
+
+@contextlib.contextmanager
+def scene(path: Path, *arguments: str) -> Iterator[Scene]:
+    """A run that had trouble, one that waits, and a schedule."""
+    with process.start(faults=FAULTS) as simulator:
+        folder = Folder(path, server=simulator.url)
+        folder.more = {"NIGHT_DESK_URL": "http://127.0.0.1:9/", "NIGHT_DESK_SECRET": "whsec_" + "QUJD" * 8}
+        home = path / ".nightmail"
+        home.mkdir()
+        (home / "nightmail.toml").write_text(TOML)
+        task, rows = str(path / "sections.py"), folder.write_rows("rows.jsonl", 240)
+
+        async def prepare() -> str:
+            async with Client(home, base_url=simulator.url, api_key="sk-test") as client:
+                options: dict[str, Any] = {"poll_interval": 0.05, "max_batch_requests": 120}
+                done = await client.run(task, rows, **options)
+                await client.schedules.add(
+                    "nightly", task, str(path / "{date}.jsonl"), source=rows, cron="0 2 * * *",
+                    time_zone="Europe/Berlin",
+                )  # fmt: skip
+                return done.run_id
+
+        run_id = asyncio.run(prepare())
+        with served(folder, *arguments) as (_, url):
+            yield Scene(url, run_id)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    with scene(tmp_path_factory.mktemp("records")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"there is no {CHROMIUM}")
+    with sync_api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield launched
+        launched.close()
+
+
+@contextlib.contextmanager
+def looking(browser: Any, size: dict[str, int]) -> Iterator[Any]:
+    """A page whose errors count."""
+    context = browser.new_context(viewport=size)
+    page = context.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    yield page
+    assert said == []
+    context.close()
+
+
+def serious(page: Any) -> list[str]:
+    """What a checker of accessibility has found that would keep somebody out."""
+    page.evaluate(axe.AXE_FILE_PATH.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run()")["violations"]
+    return [
+        f"{each['id']}: {json.dumps([node['html'] for node in each['nodes']][:3])}"
+        for each in found
+        if each["impact"] in ("serious", "critical")
+    ]
+
+
+def test_from_the_overview_two_clicks_lead_to_why_a_record_failed(home: Scene, browser: Any) -> None:
+    with looking(browser, DESKTOP) as page:
+        page.goto(home.url)
+        page.get_by_role("link", name="Errors").click()
+        page.locator("td.text a").first.click()
+        page.get_by_role("heading", name="Attempt 1").wait_for()
+        assert f"/runs/{home.run_id}/records/" in page.url
+        page.locator("summary", has_text="What was sent").first.click()
+        assert page.get_by_text("You file packages.").first.is_visible()
+
+
+def test_a_key_and_a_word_of_an_output_are_found(home: Scene, browser: Any) -> None:
+    with looking(browser, DESKTOP) as page:
+        page.goto(f"{home.url}/search")
+        page.get_by_label("Text").fill("p17")
+        page.get_by_role("button", name="Search").click()
+        page.get_by_role("link", name="p17", exact=True).click()
+        assert page.url == f"{home.url}/runs/{home.run_id}/records/18"
+        page.goto(f"{home.url}/search")
+        page.get_by_label("Text").fill("games")
+        page.get_by_label("Where").select_option("outputs")
+        page.keyboard.press("Enter")
+        page.locator("mark").first.wait_for()
+        page.get_by_role("link", name="Go on").click()
+        page.locator("mark").first.wait_for()
+
+
+def test_a_schedule_is_paused_resumed_and_removed(home: Scene, browser: Any) -> None:
+    with looking(browser, DESKTOP) as page:
+        page.goto(f"{home.url}/schedules")
+        page.get_by_role("button", name="Pause nightly").click()
+        page.get_by_role("button", name="Resume nightly").click()
+        page.get_by_role("button", name="Pause nightly").wait_for()
+        page.locator("summary", has_text="Remove").click()
+        page.get_by_role("button", name="Remove nightly").click()
+        page.get_by_text("There are none").wait_for()
+
+
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_each_page_fits_and_keeps_nobody_out(home: Scene, browser: Any, size: dict[str, int]) -> None:
+    with looking(browser, size) as page:
+        for path in paths_of(page, home):
+            page.goto(home.url + path)
+            assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], path
+            assert serious(page) == [], path
+
+
+def paths_of(page: Any, home: Scene) -> list[str]:
+    """One page of each kind."""
+    page.goto(f"{home.url}/errors")
+    record = page.locator("td.text a").first.get_attribute("href")
+    batch = page.locator("a[href^='/batches/']").first.get_attribute("href")
+    return [
+        "/errors", f"/runs/{home.run_id}/failed", record, batch, "/search", "/search?q=p1&where=beginning",
+        "/search?q=games&where=outputs", "/quotas", "/schedules", "/notices",
+    ]  # fmt: skip
