@@ -205,7 +205,7 @@ def _matches(
     for name in outputs:
         there |= _rows_with(piece.column(name), text)
     wanted = sorted(row for row in there if row >= first)[:limit]
-    rows = piece.take(wanted).to_pylist() if wanted else []
+    rows = sorted(piece.take(wanted).to_pylist(), key=lambda row: int(row[SEQ])) if wanted else []
     pattern = re.compile(re.escape(text), re.IGNORECASE)
     found = [(row, _excerpt([row[name] for name in outputs], pattern)) for row in rows]
     passed = wanted[-1] + 1 if len(wanted) == limit else piece.num_rows

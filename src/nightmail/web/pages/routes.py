@@ -23,6 +23,7 @@ from nightmail.web.pages import (
 PAGES = tuple(
     each.router
     for each in (
-        assets, sign_in, overview, runs, starting, run, steering, record, batch, search, errors, quotas, schedules, notices,
+        assets, sign_in, overview, runs, starting, run, steering, record, batch, search, errors, quotas,
+        schedules, notices,
     )
 )  # fmt: skip
