@@ -126,6 +126,17 @@ async def test_a_batch_shows_everything_that_is_known_of_it(tmp_path: Path) -> N
         assert (await office.get("/batches/nobody")).status_code == 404
 
 
+async def test_a_batch_that_is_over_is_streamed_once(tmp_path: Path) -> None:
+    async with looking(tmp_path) as (office, run_id):
+        batch = (await office.client.inquiries.record(run_id, 1)).batch_id
+        streamed = (await office.get(f"/batches/{batch}/live")).text
+        kinds = re.findall(r"^event: (\w+)$", streamed, re.MULTILINE)
+        assert kinds == ["parts", "end"]
+        part = json.loads(re.findall(r"^data: (.*)$", streamed, re.MULTILINE)[0])["whole"]
+        assert part in await shown(office, f"/batches/{batch}")
+        assert (await office.get("/batches/nobody/live")).status_code == 404
+
+
 async def test_search_finds_by_key_by_beginning_and_in_outputs(tmp_path: Path) -> None:
     async with looking(tmp_path, answer=says, task=None) as (office, run_id):
         assert "required" in await shown(office, "/search")

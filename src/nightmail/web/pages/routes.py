@@ -13,6 +13,7 @@ from nightmail.web.pages import (
     run,
     runs,
     schedules,
+    scheduling,
     search,
     sign_in,
     starting,
@@ -24,6 +25,6 @@ PAGES = tuple(
     each.router
     for each in (
         assets, sign_in, overview, runs, starting, run, steering, record, batch, search, errors, quotas,
-        schedules, notices,
+        schedules, scheduling, notices,
     )
 )  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from nightmail.web.api.schedules import Named
 from nightmail.web.asked import Asked
 from nightmail.web.pages.frame import HEADERS, page
 from nightmail.web.pages.visit import Looking, Steering
@@ -19,7 +20,8 @@ async def _admin(viewer: Looking) -> None:
         raise Problem(403, "scope", "schedules are for administrators of the service")
 
 
-router = APIRouter(prefix="/schedules", include_in_schema=False, dependencies=[Depends(_admin)])
+needs_admin = Depends(_admin)
+router = APIRouter(prefix="/schedules", include_in_schema=False, dependencies=[needs_admin])
 
 
 @router.get("")
@@ -29,27 +31,27 @@ async def list_schedules(request: Request, client: Asked, viewer: Looking) -> HT
 
 
 @router.post("/{name}/pause")
-async def pause_schedule(name: str, client: Asked, viewer: Steering) -> RedirectResponse:
-    await client.schedules.pause(name)
-    return _back(name)
+async def pause_schedule(schedule: Named, client: Asked, viewer: Steering) -> RedirectResponse:
+    await client.schedules.pause(schedule.name)
+    return _back(schedule.name)
 
 
 @router.post("/{name}/resume")
-async def resume_schedule(name: str, client: Asked, viewer: Steering) -> RedirectResponse:
-    await client.schedules.resume(name)
-    return _back(name)
+async def resume_schedule(schedule: Named, client: Asked, viewer: Steering) -> RedirectResponse:
+    await client.schedules.resume(schedule.name)
+    return _back(schedule.name)
 
 
 @router.post("/{name}/remove")
-async def remove_schedule(name: str, client: Asked, viewer: Steering) -> RedirectResponse:
-    await client.schedules.remove(name)
+async def remove_schedule(schedule: Named, client: Asked, viewer: Steering) -> RedirectResponse:
+    await client.schedules.remove(schedule.name)
     return _back()
 
 
 @router.post("/{name}/run")
-async def run_schedule(name: str, client: Asked, viewer: Steering) -> RedirectResponse:
+async def run_schedule(schedule: Named, client: Asked, viewer: Steering) -> RedirectResponse:
     """Start its run now; to the page of that."""
-    run = await client.schedules.start(name)
+    run = await client.schedules.start(schedule.name)
     return RedirectResponse(f"/runs/{run.run_id}", status_code=303, headers=HEADERS)
 
 
