@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -32,7 +33,7 @@ FAULTS = [
     {"kind": "malformed_output", "probability": 0.05, "repeat": 1},
     {"kind": "expire", "share": 0.5, "first": 1},
     {"kind": "batch_fails", "code": "token_limit_exceeded", "batch": 2,
-     "message": "Enqueued token limit reached for gpt-4o-mini. Limit: 60,000 enqueued tokens."},
+     "message": "Enqueued token limit reached for gpt-4o-mini. Limit: 9,000 enqueued tokens."},
 ]  # fmt: skip
 TOML = """
 [quotas]
@@ -116,6 +117,13 @@ def serious(page: Any) -> list[str]:
         for each in found
         if each["impact"] in ("serious", "critical")
     ]
+
+
+def test_texts_are_hidden_by_an_option(tmp_path: Path) -> None:
+    with served(Folder(tmp_path, server="http://127.0.0.1:9"), "--hide-texts") as (_, url):
+        page = Request(f"{url}/search", headers={"Accept": "text/html"})
+        with urlopen(page, timeout=30) as answer:
+            assert b"Texts are hidden on this service" in answer.read()
 
 
 def test_from_the_overview_two_clicks_lead_to_why_a_record_failed(home: Scene, browser: Any) -> None:

@@ -26,6 +26,9 @@ def serve(
     work: Annotated[
         bool, typer.Option("--work/--no-work", help="Carry runs out here too, or leave that to workers.")
     ] = True,
+    hide_texts: Annotated[
+        bool, typer.Option("--hide-texts", help="Show neither prompts nor answers on any page.")
+    ] = False,
 ) -> int:
     """Serve the HTTP API of a home and carry its runs out, until stopped (Ctrl-C or SIGTERM; exit code 0)."""
     from nightmail.cli.attend import detaching
@@ -46,7 +49,7 @@ def serve(
 
     async def go() -> Exit:
         async with Client(home) as client:
-            service = Service(client, host=host, port=port, work=work)
+            service = Service(client, host=host, port=port, work=work, hide_texts=hide_texts)
             with detaching(service.stop, terminal):
                 await service.serve(on_start=lambda: terminal.say(f"nightmail listening on {service.url}"))
         return Exit.DONE

@@ -7,6 +7,7 @@ import contextlib
 import socket
 from collections.abc import Callable, Iterator
 
+import msgspec
 import uvicorn
 
 from nightmail.client import Client
@@ -24,9 +25,12 @@ GRACE = 10
 
 
 class Service:
-    """`serve` until `stop` is called. `url` is where, once the port is open."""
+    """`serve` until `stop` is called. `url` is where, once the port is open. `hide_texts`: its pages do,
+    whatever the settings say."""
 
-    def __init__(self, client: Client, *, host: str, port: int, work: bool = True) -> None:
+    def __init__(
+        self, client: Client, *, host: str, port: int, work: bool = True, hide_texts: bool = False
+    ) -> None:
         self._listener = listening(host, port)
         loops: list[Loop] = [
             client.intakes,
@@ -38,6 +42,7 @@ class Service:
         self._host = host
         self._works = work
         settings = settings_of(client.settings.serve, client.settings.home)
+        settings = msgspec.structs.replace(settings, hide_texts=settings.hide_texts or hide_texts)
         self._app = app(client, loops=loops, settings=settings, local=is_loopback(host))
         self._server = _Server(
             uvicorn.Config(
