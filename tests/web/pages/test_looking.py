@@ -11,11 +11,15 @@ from typing import Any
 
 import pytest
 
+from nightmail.core.ids import RunId
+from nightmail.core.notice import Notice, NoticeKind
+from nightmail.stores.base import Lease
+from nightmail.testing.clock import START
 from nightmail.testing.desk import Desk
 from nightmail.testing.provider import ScriptedProvider, completion, row
 from nightmail.web.settings import Settings
 from tests.web.desk import Office, opened
-from tests.worker.test_inquiries import Colour
+from tests.worker.test_inquiries import Colour, dying_at
 
 HTML = {"Accept": "text/html"}
 PROMPT = "prompt-marker-7319"
@@ -119,7 +123,7 @@ async def test_a_batch_shows_everything_that_is_known_of_it(tmp_path: Path) -> N
         record = await shown(office, f"/runs/{run_id}/records/1")
         page = await shown(office, links(record, '/batches/[^"]+')[0])
         for words in ("planned", "submitted", "ended at the provider", "settled", "finalised", "validating",
-                      "batch submitted", "batch ended", "The provider&#39;s own object", "gpt-4o-mini",
+                      "batch_submitted", "batch_ended", "The provider&#39;s own object", "gpt-4o-mini",
                       "/v1/chat/completions"):  # fmt: skip
             assert words.replace("&#39;", "'") in page.replace("&#39;", "'"), words
         assert links(page, f"/runs/{run_id}")
@@ -164,10 +168,71 @@ async def test_a_search_that_stops_early_says_so_and_goes_on(tmp_path: Path, mon
         assert len({*found[0], *found[1]}) == 6
 
 
-async def test_quotas_show_limits_and_where_they_are_from(tmp_path: Path) -> None:
+async def test_quotas_show_what_is_in_a_queue_its_limit_and_where_that_is_from(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, ScriptedProvider(), rows=ROWS, quotas={"gpt-4o-mini": 90_000})
+    async with dying_at(desk, "provider.poll") as (_, store, run):
+        (batch,) = await store.batches.list(run.run_no)
+        (lease,) = await store.runs.leases()
+        await store.batches.record_refusal(Lease(*lease[:2]), batch, said=50_000, now=desk.clock.now())
     async with opened(tmp_path) as office:
         office.http.headers.update(HTML)
-        assert "nothing is known of one" in await shown(office, "/quotas")
+        page = await shown(office, "/quotas")
+        assert "1 batch, 6 requests" in page
+        assert "given: 90.0 k" in page
+        assert "learned: a refusal named 50.0 k" in page
+        assert "quota_learned" in page
+        assert links(page, f"/batches/{batch.batch_id}")
+
+
+async def test_without_runs_no_page_is_empty(tmp_path: Path) -> None:
+    async with opened(tmp_path) as office:
+        office.http.headers.update(HTML)
+        said = {
+            "/quotas": "nothing is known of one",
+            "/errors": "No record has failed for good",
+            "/search?q=a": "There are no runs yet",
+            "/schedules": "There are none",
+        }
+        for path, words in said.items():
+            assert words in await shown(office, path), path
+
+
+async def test_notices_show_what_was_told_and_the_outbox_what_was_not(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("nightmail.web.pages.notices.PAGE", 2)
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "nightmail.toml").write_text(
+        '[[notify]]\nname = "desk"\nurl_env = "U"\nsecret_env = "S"\n'
+    )
+    async with looking(tmp_path, tenant="theirs") as (office, run_id):
+        notices = [
+            Notice(
+                notice_id=f"n{n}", kind=NoticeKind.RUN_PAUSED, at=START, run_id=RunId(run_id) if n else None,
+                title=f"title {n}", text=f"text {n}", to_do="top up" if n == 2 else None,
+            )
+            for n in range(3)
+        ]  # fmt: skip
+        store = office.client._store
+        begun = (await store.notices.begin(home="here")).event_no
+        channels = {"desk": [START, START, None], "gone": [None, None, START]}
+        assert await store.notices.record(notices, channels, after=begun, upto=begun) == 3
+        page = await shown(office, "/notices")
+        assert [page.count(f"title {n}") for n in range(3)] == [0, 1, 1]
+        assert "<b>To do:</b> top up" in page
+        assert "(not in the settings any more)" in page
+        (older,) = links(page, r"/notices\?before=n1")
+        assert "title 0" in await shown(office, older)
+        await office.client.keys.add("ours")
+        async with opened(tmp_path) as later:
+            later.http.headers.update(HTML)
+            for tenant, seen in (("ours", 0), ("theirs", 2)):
+                key = await later.client.keys.add(tenant)
+                await later.post("/sign-in", data={"key": key})
+                page = await shown(later, "/notices")
+                assert page.count("<article") == seen
+                assert "Outbox" not in page
+                later.http.cookies.clear()
 
 
 async def test_without_a_channel_the_notices_say_so(tmp_path: Path) -> None:

@@ -47,4 +47,7 @@ function follow(stream) {
   look();
 }
 
+// Where the places do not fit side by side, the one that is open is in sight.
+document.querySelector("nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+
 if (live !== null) follow(live.dataset.live);
