@@ -24,6 +24,7 @@ class Ours:
     batches: list[Row] = field(default_factory=list)
     requests: list[Row] = field(default_factory=list)
     attempts: list[Row] = field(default_factory=list)
+    copies: list[Row] = field(default_factory=list)
     tallies: list[Row] = field(default_factory=list)
     events: list[Row] = field(default_factory=list)
 

@@ -36,7 +36,8 @@ def check(evidence: Evidence, price: Price) -> list[Violation]:
     """Everything that is wrong; nothing, if every promise was kept."""
     found: list[Violation] = []
     for invariant in (
-        records_are_accounted_for, nothing_is_paid_twice, no_answer_is_thrown_away, the_quota_holds,
+        records_are_accounted_for, nothing_is_paid_twice, no_answer_is_thrown_away,
+        what_is_the_same_is_sent_once, the_quota_holds,
         no_expiry_costs_an_attempt, nothing_is_left_over, the_doctor_finds_nothing,
         the_same_command_sends_nothing, nothing_leaks,
     ):  # fmt: skip
@@ -165,6 +166,17 @@ def the_quota_holds(evidence: Evidence) -> Iterator[str]:
             yield f"{queue}: {peak} tokens were enqueued at one time, the quota is {evidence.quota}"
 
 
+def what_is_the_same_is_sent_once(evidence: Evidence) -> Iterator[str]:
+    """Of records whose request is that of an earlier one none was ever in a batch."""
+    copies = _copies(evidence)
+    runs = {run["run_no"]: RunId(run["run_id"]) for run in evidence.ours.runs}
+    sent = [
+        name for run_no, seq in copies if (name := custom_id(runs[run_no], seq)) in evidence.theirs.billed
+    ]
+    if sent:
+        yield f"{len(sent)} requests were sent although others' answers are theirs: {_some(sent)}"
+
+
 def no_expiry_costs_an_attempt(evidence: Evidence) -> Iterator[str]:
     """Attempts are answers, and errors of the line itself; not what the provider never got to."""
     cost: Counter[tuple[int, int]] = Counter()
@@ -235,11 +247,17 @@ def _answered(evidence: Evidence) -> tuple[list[str], Counter[str]]:
         if row["outcome"] == "succeeded":
             answered[custom_id(runs[row["run_no"]], row["seq"])] += 1
     names = []
+    copies = _copies(evidence)
     for row in evidence.ours.requests:
         name = custom_id(runs[row["run_no"]], row["seq"])
         names.append(name)
-        answered[name] += row["state"] == "succeeded"
+        answered[name] += row["state"] == "succeeded" and (row["run_no"], row["seq"]) not in copies
     return names, answered
+
+
+def _copies(evidence: Evidence) -> set[tuple[int, int]]:
+    """Records that have another's answer: what they have was billed for that one."""
+    return {(row["run_no"], row["seq"]) for row in evidence.ours.copies}
 
 
 def _lost(remote: RemoteBatch) -> int:
@@ -261,7 +279,12 @@ def _short_batches(evidence: Evidence) -> Iterator[str]:
     here: Counter[int] = Counter(
         row["batch_no"] for row in evidence.ours.attempts if row["outcome"] == "succeeded"
     )
-    here.update(row["batch_no"] for row in evidence.ours.requests if row["state"] == "succeeded")
+    copies = _copies(evidence)
+    here.update(
+        row["batch_no"]
+        for row in evidence.ours.requests
+        if row["state"] == "succeeded" and (row["run_no"], row["seq"]) not in copies
+    )
     rows = {row["provider_batch_id"]: row for row in evidence.ours.batches}
     for remote in evidence.theirs.batches:
         row = rows.get(remote.id)

@@ -254,7 +254,8 @@ class Night:
             f"{scenario.max_batch_requests}, {scenario.timing}"
             + (f", with {scenario.companion}" if scenario.companion else "")
             + (", two runs" if scenario.second_run else "")
-            + (", in processes" if scenario.pooled else ""),
+            + (", in processes" if scenario.pooled else "")
+            + (f", {scenario.repeats:.0%} repeated" if scenario.repeats else ""),
             violations=[(each.kind, each.what) for each in self.violations],
             struck=dict(evidence.theirs.struck),
             deeds=dict(self._deeds),

@@ -47,6 +47,7 @@ class Scenario:
     poll_interval: float
     retry: bool
     pooled: bool  # shards are done in processes of their own, some of which are killed
+    repeats: float = 0.0  # how many of the texts were there before
     faults: tuple[dict[str, Any], ...] = ()
     deeds: tuple[Deed, ...] = ()
 
@@ -207,6 +208,8 @@ def draw(seed: int, *, short: bool = False) -> Scenario:
         poll_interval=chance.choice([0.2, 0.5, 1.0]),
         retry=chance.random() < 0.6,
         pooled=pooled,
+        # Drawn apart: a seed stands for the night that it stood for before.
+        repeats=random.Random(f"{seed}/repeats").choice([0.0, 0.0, 0.3, 0.9]),
         faults=_faults(chance, mode=mode, patience=patience, short=short),
         deeds=_deeds(chance, mode=mode, short=short, long_stop=long_stop, pooled=pooled),
     )

@@ -137,7 +137,7 @@ async def test_a_copy_fails_as_its_first_did_and_its_history_says_of_what(tmp_pa
         f"its request is the same as that of record 'r0', which failed: {first['message']}"
     )
     (history,) = second["history"]
-    assert (history["outcome"], history["batch_id"]) == ("errored", first["history"][0]["batch_id"])
+    assert (history["outcome"], history["batch_id"]) == ("shared", first["history"][0]["batch_id"])
 
 
 async def test_retry_asks_once_again_for_all_that_failed_together(tmp_path):

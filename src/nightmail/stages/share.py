@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 from nightmail.core.copies import CopyThen, after_first
 from nightmail.core.failure import Reason
 from nightmail.core.request import RequestState
-from nightmail.core.result import Outcome
 from nightmail.core.run import KeyKind, Run
 from nightmail.stages.amend import is_amended
 from nightmail.stages.build import described
@@ -61,13 +60,13 @@ async def share(ports: Ports, run: Run, stop: asyncio.Event) -> int:
     return count
 
 
-async def _messages(ports: Ports, run: Run, due: Sequence[DueCopy]) -> dict[int, tuple[str, str]]:
-    """The outcome and the message of what each first that failed has failed of."""
-    found: dict[int, tuple[str, str]] = {}
+async def _messages(ports: Ports, run: Run, due: Sequence[DueCopy]) -> dict[int, str]:
+    """What each first that has failed has failed of."""
+    found: dict[int, str] = {}
     for copy in due:
         if copy.first_state is RequestState.FAILED and copy.first_seq not in found:
             tried = await ports.store.requests.list_attempts(run.run_no, copy.first_seq)
-            found[copy.first_seq] = (tried[-1].outcome, tried[-1].message) if tried else ("", "")
+            found[copy.first_seq] = tried[-1].message if tried else ""
     return found
 
 
@@ -87,7 +86,7 @@ class _Page:
         self._told: list[Told] = []
         self.callback_errors: list[str] = []
 
-    def decide(self, due: Sequence[DueCopy], messages: dict[int, tuple[str, str]]) -> Shared:
+    def decide(self, due: Sequence[DueCopy], messages: dict[int, str]) -> Shared:
         """What becomes of each; the outputs of those that are answered are in the part then."""
         judged: list[DueCopy] = []
         failed: list[Told] = []
@@ -97,7 +96,7 @@ class _Page:
                 case CopyThen.JUDGE:
                     judged.append(copy)
                 case CopyThen.FAIL:
-                    failed.append(_failed(copy, *messages[copy.first_seq]))
+                    failed.append(_failed(copy, messages[copy.first_seq]))
                 case CopyThen.RELEASE:
                     self._released.append(copy)
                 case CopyThen.GIVE_UP:
@@ -186,12 +185,12 @@ class _Page:
         part.add(seqs, keys, rows, (models, none, none, none, [0.0] * len(copies)))
 
 
-def _failed(copy: DueCopy, outcome: str, message: str) -> Told:
+def _failed(copy: DueCopy, message: str) -> Told:
     assert copy.reason is not None, "what has failed has a reason"
     said = f"its request is the same as that of record {copy.first_key!r}, which failed: {message}"
-    return Told(copy, copy.reason, outcome, said[:MAX_MESSAGE])
+    return Told(copy, copy.reason, said[:MAX_MESSAGE])
 
 
 def _unusable(copy: DueCopy, complaint: str) -> Told:
     said = f"the answer to the same request of record {copy.first_key!r} is no good for this one: {complaint}"
-    return Told(copy, Reason.CHECK, Outcome.SUCCEEDED, said[:MAX_MESSAGE])
+    return Told(copy, Reason.CHECK, said[:MAX_MESSAGE])

@@ -38,11 +38,10 @@ class DueCopy(NamedTuple):
 
 
 class Told(NamedTuple):
-    """A copy that did not get its first's answer, and why: `outcome` and `reason` as of an attempt."""
+    """A copy that did not get its first's answer, and why. Kept as an attempt with the outcome `shared`."""
 
     copy: DueCopy
     reason: Reason
-    outcome: str
     message: str
 
 

@@ -157,7 +157,7 @@ def _tell(tx: Transaction, run_no: int, told: Iterable[Told], now: datetime) -> 
     tx.many(
         "insert_attempt",
         (
-            (run_no, each.copy.seq, each.copy.batch_no, each.outcome, each.reason, each.message, None,
+            (run_no, each.copy.seq, each.copy.batch_no, "shared", each.reason, each.message, None,
              *_answer_of(each.copy), 0, 0, 0, at(now))
             for each in told
         ),

@@ -30,6 +30,7 @@ from nightmail.stores.base import (
     Shard,
     Store,
 )
+from nightmail.testing.conformance.store_copies import copies_follow_their_firsts
 from nightmail.testing.conformance.store_extras import extras_are_settled_with_the_batch_that_they_double
 from nightmail.testing.conformance.store_history import how_a_run_has_gone_is_told
 from nightmail.testing.conformance.store_inquiries import questions_are_answered
@@ -59,6 +60,7 @@ async def exercise_store(make: Open) -> None:
     await _a_finished_run_opens_again(store)
     await extras_are_settled_with_the_batch_that_they_double(store, NOW)
     await how_a_run_has_gone_is_told(store, RunId("doubled-7f3a"), NOW)
+    await copies_follow_their_firsts(store, NOW)
     await schedules_start_each_occurrence_once(store, NOW)
     await exercise_notices(store, NOW)
     await tenants_and_their_keys(store, NOW)
@@ -96,9 +98,7 @@ def a_shard(first_seq: int, count: int, *, failed: int = 0, number: int = 0) -> 
 def answered(*seqs: int, file_no: int) -> AnswerIndex:
     """Accepted answers to some requests, in the order given."""
     many = len(seqs)
-    return index_of(
-        seqs, [file_no] * many, seqs, [10] * many, [11] * many, [5] * many, [77] * many
-    )  # fmt: skip
+    return index_of(seqs, [file_no] * many, seqs, [10] * many, [11] * many, [5] * many, [77] * many)
 
 
 def lines_in(ranges: list[Address]) -> list[Address]:
