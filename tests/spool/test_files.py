@@ -24,6 +24,16 @@ def test_a_file_is_read_back_by_address(spool):
     assert spool.read("run/a.jsonl", 4, 3) == b"two"
 
 
+def test_many_addresses_are_read_from_files_that_stay_open(spool):
+    for name in ("a", "b"):
+        spool.write(name, [f"{name}-one\n{name}-two\n".encode()])
+    with spool.reading() as read:
+        found = [read(name, offset, 5) for name, offset in (("b", 6), ("a", 0), ("b", 0), ("a", 6))]
+        with pytest.raises(StoreError, match="shorter than the database says"):
+            read("a", 10, 5)
+    assert found == [b"b-two", b"a-one", b"b-one", b"a-two"]
+
+
 def test_a_write_that_fails_leaves_the_file_as_it_was(spool):
     spool.write("a", [b"old"])
 

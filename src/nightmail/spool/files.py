@@ -12,7 +12,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import FileIO
 from pathlib import Path
 from typing import IO
@@ -104,16 +104,36 @@ class Spool:
 
     def read(self, name: str, offset: int, length: int) -> bytes:
         """The bytes at an address."""
-        path = self.path(name)
+        with self._open(name) as file:
+            return self._read(file, name, offset, length)
+
+    def _read(self, file: IO[bytes], name: str, offset: int, length: int) -> bytes:
         try:
-            with self._open(name) as file:
-                file.seek(offset)
-                found = file.read(length)
+            file.seek(offset)
+            found = file.read(length)
         except OSError as error:
-            raise failed("read", path, error) from error
+            raise failed("read", self.path(name), error) from error
         if len(found) != length:
-            raise StoreError(f"{path} is shorter than the database says: {length} bytes at {offset} wanted")
+            raise StoreError(
+                f"{self.path(name)} is shorter than the database says: {length} bytes at {offset} wanted"
+            )
         return found
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Callable[[str, int, int], bytes]]:
+        """`read` for many addresses: each file is opened once, which is most of what a read costs."""
+        opened: dict[str, IO[bytes]] = {}
+
+        def read(name: str, offset: int, length: int) -> bytes:
+            if (file := opened.get(name)) is None:
+                file = opened[name] = self._open(name)
+            return self._read(file, name, offset, length)
+
+        try:
+            yield read
+        finally:
+            for file in opened.values():
+                file.close()
 
     def read_whole(self, name: str) -> bytes:
         path = self.path(name)

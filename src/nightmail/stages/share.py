@@ -12,7 +12,7 @@ leaves a file that counts for nothing, and the page is done again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from nightmail.core.copies import CopyThen, after_first
@@ -25,7 +25,7 @@ from nightmail.stages.parts import ROWS_AT_ONCE, PartWriter, copies_part_name, p
 from nightmail.stages.ports import Ports
 from nightmail.stages.records import Records
 from nightmail.stages.validate import MAX_MESSAGE
-from nightmail.stores.base import DueCopy, Shared, Told
+from nightmail.stores.base import Address, DueCopy, Shared, Told
 from nightmail.telemetry import EventName
 
 PAGE = 20_000
@@ -35,11 +35,11 @@ MAX_TOLD = 20
 
 
 class _Answer(NamedTuple):
-    """A first's stored answer, judged without a record. `row` is None if it is not accepted any more."""
+    """A first's stored answer, judged without a record."""
 
     model: str
     output: Any
-    row: dict[str, Any] | None
+    is_good: bool
 
 
 async def share(ports: Ports, run: Run, stop: asyncio.Event) -> int:
@@ -78,9 +78,6 @@ class _Page:
         self._run = run
         self._paths = paths
         self._records = records
-        self._answers: dict[int, _Answer] = {}
-        self._bytes = 0
-        self._good: list[tuple[DueCopy, _Answer]] = []  # not in the part yet
         self._answered: list[DueCopy] = []
         self._released: list[DueCopy] = []
         self._told: list[Told] = []
@@ -124,65 +121,84 @@ class _Page:
         ports, run = self._ports, self._run
         name = copies_part_name(run.run_id, ports.clock.token())
         schema = part_schema(run.key_name or "row", run.key_kind or KeyKind.ROW, ports.task.arrow_schema())
-        with writing(ports.spool, name, schema) as part:
-            for copy in copies:
-                self._one(copy)
-                if len(self._good) >= ROWS_AT_ONCE or self._bytes >= BYTES_AT_ONCE:
-                    self._write(part)
-            self._write(part)
+        with writing(ports.spool, name, schema) as part, ports.spool.reading() as read:
+            for some in _portions(copies):
+                # In the order of the files, most answers are in what was read for the one before.
+                firsts = sorted({each.first_seq: each for each in some}.values(), key=_place)
+                answers = {each.first_seq: self._read(each, read) for each in firsts}
+                good = [copy for copy in some if self._is_good(copy, answers[copy.first_seq])]
+                self._write(part, good, answers)
+                self._answered += good
         if self._answered:
             return name, ports.spool.size(name)
         ports.spool.delete(name)
         return None
 
-    def _one(self, copy: DueCopy) -> None:
+    def _is_good(self, copy: DueCopy, answer: _Answer) -> bool:
+        """Is the answer any good for the copy's own record? One that it is not is released."""
         task, records = self._ports.task, self._records
-        answer = self._answers.get(copy.first_seq) or self._read(copy)
         complaint: str | None = "it is not accepted any more"
-        if answer.row is not None:
+        if answer.is_good:
             complaint = None
             if task.checks and records is not None:
                 complaint = task.check(answer.output, records.read(copy.seq))
         if complaint is not None:
             self._released.append(copy)
             self._told.append(_unusable(copy, complaint))
-            return
+            return False
         if task.calls_on_output and records is not None:
             try:
                 task.task.on_output(records.read(copy.seq), answer.output)
             except Exception as error:  # the user's code; the output is good all the same
                 self.callback_errors.append(f"record {copy.key!r}: {described(error)}"[:500])
-        self._answered.append(copy)
-        self._good.append((copy, answer))
+        return True
 
-    def _read(self, copy: DueCopy) -> _Answer:
+    def _read(self, copy: DueCopy, read: Callable[[str, int, int], bytes]) -> _Answer:
         """The answer that the copy's first has succeeded with."""
         ports = self._ports
-        assert copy.answer is not None, "a request succeeds with an answer"
-        file_no, offset, length = copy.answer
-        line = ports.spool.read(self._paths[file_no], offset, length)
+        file_no, offset, length = _place(copy)
+        line = read(self._paths[file_no], offset, length)
         response = ports.provider.read_result(line, ports.task.endpoint).response
         assert response is not None, "an answer was stored as accepted"
         judged = ports.task.judge(response)
-        row = ports.task.rows([judged.output])[0] if judged.rejection is None else None
-        answer = self._answers[copy.first_seq] = _Answer(response.model or "", judged.output, row)
-        self._bytes += length
-        return answer
+        return _Answer(response.model or "", judged.output, judged.rejection is None)
 
-    def _write(self, part: PartWriter) -> None:
+    def _write(self, part: PartWriter, good: Sequence[DueCopy], answers: dict[int, _Answer]) -> None:
         """Nothing was sent for a copy: its columns say so, and add up to the bill with all others."""
-        copies, rows, models = [], [], []
-        for copy, answer in self._good:
-            assert answer.row is not None
-            copies.append(copy)
-            rows.append(answer.row)
-            models.append(answer.model)
-        self._good, self._answers, self._bytes = [], {}, 0
-        if not copies:
+        if not good:
             return
-        none = [0] * len(copies)
-        seqs, keys = [copy.seq for copy in copies], [copy.key for copy in copies]
-        part.add(seqs, keys, rows, (models, none, none, none, [0.0] * len(copies)))
+        usable = {first: answer for first, answer in answers.items() if answer.is_good}
+        made = self._ports.task.rows([answer.output for answer in usable.values()])
+        rows = dict(zip(usable, made, strict=True))
+        none = [0] * len(good)
+        part.add(
+            [copy.seq for copy in good],
+            [copy.key for copy in good],
+            [rows[copy.first_seq] for copy in good],
+            ([answers[copy.first_seq].model for copy in good], none, none, none, [0.0] * len(good)),
+        )
+
+
+def _portions(copies: Sequence[DueCopy]) -> Iterator[list[DueCopy]]:
+    """Some thousands at a time, and not too many bytes of answers."""
+    some: list[DueCopy] = []
+    firsts: set[int] = set()
+    size = 0
+    for copy in copies:
+        if len(some) >= ROWS_AT_ONCE or size >= BYTES_AT_ONCE:
+            yield some
+            some, firsts, size = [], set(), 0
+        some.append(copy)
+        if copy.first_seq not in firsts and copy.answer is not None:
+            firsts.add(copy.first_seq)
+            size += copy.answer.length
+    if some:
+        yield some
+
+
+def _place(copy: DueCopy) -> Address:
+    assert copy.answer is not None, "a request succeeds with an answer"
+    return copy.answer
 
 
 def _failed(copy: DueCopy, message: str) -> Told:

@@ -21,7 +21,7 @@ class Same(NamedTuple):
     copies: Sequence[tuple[int, int]]
 
 
-class DueCopy(NamedTuple):
+class DueCopy(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A copy that still follows, and its first, which has its final state: `first_state`, `reason`, the
     batch that had it last, the file of its last request line, its last answer, what it has cost."""
 

@@ -41,8 +41,8 @@ class SqliteCopies:
 
     async def due(self, run_no: int, *, after: int, limit: int) -> Sequence[DueCopy]:
         def work(tx: Transaction) -> list[DueCopy]:
-            due = tx.rows("list_due_copies", _due_copy, run_no=run_no, after=after, limit=limit)
-            return _with_answers(tx, due)
+            rows = tx.each("list_due_copies", run_no=run_no, after=after, limit=limit)
+            return _with_answers(tx, list(rows))
 
         return await self._database.read(work)
 
@@ -168,27 +168,18 @@ def _answer_of(copy: DueCopy) -> Sequence[int | None]:
     return copy.answer or (None, None, None)
 
 
-def _with_answers(tx: Transaction, due: Sequence[DueCopy]) -> list[DueCopy]:
-    """Each with the accepted answer of its first, and all that this one has cost."""
+def _with_answers(tx: Transaction, rows: Sequence[tuple[Any, ...]]) -> list[DueCopy]:
+    """Where the answer that a first has succeeded with is, and what it took, is in its batch's index, if it
+    was not judged anew."""
     wanted: dict[int, set[int]] = {}
-    for copy in due:
-        if copy.first_state is RequestState.SUCCEEDED and copy.batch_no is not None:
-            wanted.setdefault(copy.batch_no, set()).add(copy.first_seq)
+    for _, _, first_seq, _, state, _, batch_no, *_ in rows:
+        if state == RequestState.SUCCEEDED:
+            wanted.setdefault(batch_no, set()).add(first_seq)
     found: dict[int, Found] = {}
     for batch_no, seqs in wanted.items():
         if (row := tx.row("read_answers", batch_no=batch_no)) is not None:
             found |= msgspec.msgpack.decode(row["packed"], type=AnswerIndex).find_all(seqs)
-    return [_with_answer(copy, found.get(copy.first_seq)) for copy in due]
-
-
-def _with_answer(copy: DueCopy, found: Found | None) -> DueCopy:
-    if found is None:
-        return copy
-    known = copy.spent_pusd is not None and found.cost_pusd is not None
-    return copy._replace(
-        answer=Address(found.file_no, found.offset, found.length),
-        spent_pusd=(copy.spent_pusd or 0) + (found.cost_pusd or 0) if known else None,
-    )
+    return [_due_copy(*row, found=found.get(row[2])) for row in rows]
 
 
 def _due_copy(
@@ -200,12 +191,21 @@ def _due_copy(
     reason: str | None,
     batch_no: int | None,
     file_no: int,
-    *rest: Any,
+    answer_file_no: int | None,
+    offset: int | None,
+    length: int | None,
+    spent_pusd: int | None,
+    *,
+    found: Found | None,
 ) -> DueCopy:
-    *answer, spent_pusd = rest
+    answer = address_of(answer_file_no, offset, length)
+    if found is not None:
+        answer = Address(found.file_no, found.offset, found.length)
+        known = spent_pusd is not None and found.cost_pusd is not None
+        spent_pusd = (spent_pusd or 0) + (found.cost_pusd or 0) if known else None
     return DueCopy(
         seq, key, first_seq, first_key, RequestState(state), Reason(reason) if reason else None, batch_no,
-        file_no, address_of(*answer), spent_pusd,
+        file_no, answer, spent_pusd,
     )  # fmt: skip
 
 
