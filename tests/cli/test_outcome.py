@@ -104,6 +104,13 @@ def test_open_and_cancelled_records_are_counted_where_there_are_any() -> None:
     assert counts(status(cancelled=3)).endswith("3 cancelled, 2,182 open")
 
 
+def test_records_that_share_another_s_request_are_told_with_what_that_saved() -> None:
+    told = outcome_lines(finished(copies=3_186, copies_saved_pusd=4 * 10**10), HERE)
+    assert "3,186 records with the same request as another, not sent: saved $0.040" in told
+    unknown = outcome_lines(status(copies=1, copies_saved_pusd=None), HERE)
+    assert "1 record with the same request as another, not sent: saved unknown so far" in unknown
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [(0.0, "counted as billed"), (0.02, "2.00 % too low"), (-0.0315, "3.15 % too high")],

@@ -38,6 +38,16 @@ def test_a_question_about_a_few_records_does_not_go_through_an_intake(
     assert [step for step in of_records if not re.search(r"\b(key|cut_no|segment_no)=\?", step)] == []
 
 
+def test_copies_are_looked_through_in_their_order_and_their_firsts_are_looked_up(
+    database: sqlite3.Connection,
+) -> None:
+    assert steps(database, "list_due_copies") == [
+        "SEARCH c USING PRIMARY KEY (run_no=? AND seq>?)",
+        "SEARCH q USING PRIMARY KEY (run_no=? AND seq=?)",
+        "SEARCH f USING PRIMARY KEY (run_no=? AND seq=?)",
+    ]
+
+
 def test_what_is_left_to_do_is_found_among_any_number_of_runs(database: sqlite3.Connection) -> None:
     assert steps(database, "list_unfinished_runs") == ["SCAN runs USING INDEX runs_unfinished"]
 

@@ -17,7 +17,9 @@ class RequestState(StrEnum):
     CANCELLED = "cancelled"  # the user gave it up
 
 
-OPEN_STATES = (RequestState.READY, RequestState.IN_BATCH, RequestState.WAITING, RequestState.FOLLOWING)
+# Each of these has been sent for itself, or will be.
+ASKED_STATES = (RequestState.READY, RequestState.IN_BATCH, RequestState.WAITING)
+OPEN_STATES = (*ASKED_STATES, RequestState.FOLLOWING)
 
 
 class Endpoint(StrEnum):

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nightmail.core.batch import ENDED_PHASES, Batch, BatchState, Phase
-from nightmail.core.request import OPEN_STATES, Mode
+from nightmail.core.request import ASKED_STATES, Mode
 from nightmail.core.run import Run
 from nightmail.core.travel import comes_too_late, deadline_of, leaves_at
 from nightmail.errors import RequestRefused, Unsupported
@@ -21,7 +21,7 @@ async def hurry(ports: Ports, run: Run) -> Run:
     if run.hurried_at is not None or run.spec.mode not in (Mode.BATCH, Mode.AUTO):
         return run
     tally = await ports.store.requests.count(run.run_no)
-    open_requests = sum(tally.states.get(state, 0) for state in OPEN_STATES)
+    open_requests = sum(tally.states.get(state, 0) for state in ASKED_STATES)
     leaves = leaves_at(run, open_requests=open_requests)
     if leaves is None or ports.now() < leaves or not open_requests:
         return run

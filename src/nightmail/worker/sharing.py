@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from nightmail.core.batch import Batch
-from nightmail.core.request import OPEN_STATES, RequestState
+from nightmail.core.request import ASKED_STATES, RequestState
 from nightmail.core.run import Run
 from nightmail.errors import InternalError
 from nightmail.stages.ports import Ports
@@ -40,7 +40,7 @@ class Sharing:
 
     async def rest(self, run: Run, tally: Tally) -> bool:
         """If nothing but copies is open, each of their firsts has its final state: look. Did it move any?"""
-        if any(tally.states.get(state) for state in OPEN_STATES if state is not RequestState.FOLLOWING):
+        if any(tally.states.get(state) for state in ASKED_STATES):
             return False
         async with self._looking:
             moved = await share(self._ports, run, self._stop)

@@ -11,7 +11,7 @@ from nightmail.core.ids import RunId
 from nightmail.core.lifecycle import BatchEvent, RequestEvent, RunEvent
 from nightmail.core.request import Endpoint, Mode, RequestState
 from nightmail.core.run import RunSpec
-from nightmail.errors import IllegalMove
+from nightmail.errors import IllegalMove, LeaseLost
 from nightmail.stores.base import (
     BatchSums,
     DueCopy,
@@ -67,6 +67,12 @@ async def _each_gets_its_own(store: Store, lease: Lease, due: list[DueCopy], now
         told=[Told(released[0], Reason.CHECK, "will not do")],
         failed=[Told(copy, Reason.REFUSED, "as its first") for copy in due[3:]],
     )
+    try:
+        await store.copies.record_shared(Lease(run_no, "another"), shared, now=now)
+    except LeaseLost:
+        assert (await store.requests.count(run_no)).states[RequestState.FOLLOWING] == 5
+    else:
+        raise AssertionError("who has lost the lease moves nothing")
     await store.copies.record_shared(lease, shared, now=now)
     tally = await store.requests.count(run_no)
     assert tally.states == {
