@@ -41,7 +41,6 @@ def tokens(number: float) -> str:
 def money(pusd: int | None) -> str:
     """US dollars: cents from a dollar on, two significant digits below; `unknown` for None."""
     # `nightmail --help` writes numbers too, and must not wait for what prices are read with.
-    from nightmail.core.pricing import PUSD_PER_USD
 
     if pusd is None:
         return "unknown"
