@@ -1,9 +1,8 @@
-"""What one connection may do before any route sees it: how many there are, how long and how large a request's
-head is.
+"""What a connection may do that no route sees: how many there are, how long and how large a request's head
+is, how long an answer may wait to be read.
 
-A server that waits for the rest of a head for as long as it takes can be filled with connections that
-send a byte a minute. Bodies are the guard's (`nightmail.web.guard`), since what is too much depends on the
-route.
+A server that waits for as long as it takes can be filled with connections that send or read a byte a minute.
+Bodies are the guard's (`nightmail.web.guard`), since what is too much depends on the route.
 """
 
 from __future__ import annotations
@@ -35,6 +34,7 @@ class _Connection(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         self._head = 0  # bytes of the head that is being read
         self._late: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
         self._refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -49,7 +49,16 @@ class _Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_is_in()
+        self._is_read()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.loop.call_later(self.settings.read_timeout, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._is_read()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -89,6 +98,11 @@ class _Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if not self._refused:
             super().on_message_complete()
+
+    def _is_read(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _await_head(self) -> None:
         if self._late is None:

@@ -25,6 +25,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     min_body_rate: int = 10_000  # bytes a second, after the first body_timeout
     max_connections: int = 500  # at the same time; more are told to come back
     head_timeout: float = 10.0  # until a request's line and headers are in
+    read_timeout: float = 60.0  # until a client that reads nothing of its answer is left
     max_head: int = 32_768  # bytes of them
     requests_per_second: float = 1000.0  # by one key
     burst: float = 2000.0
