@@ -14,7 +14,20 @@ from nightmail.cli import main as module
 from nightmail.cli.main import main
 
 COMMANDS = (
-    *("demo", "run", "plan", "sample", "status", "watch", "retry", "cancel", "pause", "resume", "export"),
+    *(
+        "demo",
+        "run",
+        "plan",
+        "sample",
+        "status",
+        "watch",
+        "record",
+        "retry",
+        "cancel",
+        "pause",
+        "resume",
+        "export",
+    ),
     *("doctor", "worker", "simulate"),
 )
 
@@ -76,6 +89,7 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
         (["sample", "nothing.py", "--input", "a.jsonl"], "nothing.py"),
         (["status", "topics-0000"], "no run"),
         (["watch"], "no run"),
+        (["record", "r1"], "no run"),
         (["retry"], "no run"),
         (["cancel"], "no run"),
         (["pause"], "no run"),

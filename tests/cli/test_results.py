@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from nightmail.cli.plan import plan_data, plan_lines
+from nightmail.cli.record import whole_lines
 from nightmail.cli.sample import record_lines
 from nightmail.cli.status import HEADINGS, batch_lines, event_lines, row_of
 from nightmail.core.failure import Reason
@@ -161,3 +162,29 @@ def test_a_sampled_rejection_shows_the_reason_and_the_raw_answer() -> None:
         " -> check: give a reason",
         '    {"why":""}',
     ]
+
+
+def test_a_record_tells_its_request_its_attempts_and_what_came_of_it() -> None:
+    attempt = {"number": 1, "batch_id": "topics-7f3a.b2", "model": "gpt-4o-mini", "outcome": "succeeded",
+               "reason": "check", "message": "give a reason", "input_tokens": 9,
+               "output_tokens": 3}  # fmt: skip
+    told = {
+        "run_id": "topics-7f3a", "record": 4, "key": "r3", "state": "succeeded", "reason": None,
+        "copy_of": None,
+        "request": {"body": {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "which?"}]}},
+        "attempts": [attempt, attempt | {"number": 2, "outcome": None, "reason": None, "message": None}],
+        "output": {"topic": "net"}, "answer": {"status_code": 200},
+    }  # fmt: skip
+    assert whole_lines(told) == [
+        "topics-7f3a, record 4 (r3): succeeded",
+        "    model: gpt-4o-mini",
+        "    user: which?",
+        "attempt 1  b2  gpt-4o-mini  succeeded (check: give a reason)  9 tokens in, 3 out",
+        "attempt 2  b2  gpt-4o-mini  under way                         9 tokens in, 3 out",
+        ' -> {"topic":"net"}',
+    ]
+    failed = told | {"state": "failed", "reason": "check", "output": None, "attempts": [], "copy_of": 2}
+    assert whole_lines(failed)[0] == (
+        "topics-7f3a, record 4 (r3): failed (check), as record 2, which asks the same"
+    )
+    assert whole_lines(failed)[-1] == 'last answer  {"status_code":200}'

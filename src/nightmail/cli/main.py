@@ -26,6 +26,7 @@ from nightmail.cli.export import export
 from nightmail.cli.keys import keys
 from nightmail.cli.options import spread_quotas
 from nightmail.cli.plan import plan
+from nightmail.cli.record import record
 from nightmail.cli.run import run
 from nightmail.cli.sample import sample
 from nightmail.cli.schedule import schedule
@@ -59,6 +60,7 @@ for _command in (
     sample,
     status,
     watch,
+    record,
     retry,
     cancel,
     pause,

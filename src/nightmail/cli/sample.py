@@ -96,11 +96,11 @@ def record_lines(shown: dict[str, Any]) -> list[str]:
     lines = [f"--- {shown['key'] if shown['key'] is not None else 'record ' + str(shown['record'])}"]
     lines += [f"    {line}" for line in request_lines(shown["request"])]
     if shown["output"] is not None:
-        lines.append(f" -> {_compact(shown['output'])}")
+        lines.append(f" -> {compact(shown['output'])}")
     else:
         lines.append(f" -> {shown['reason']}: {shown['message']}")
         if shown.get("answer") is not None:
-            lines.append(f"    {_compact(shown['answer'])}")
+            lines.append(f"    {compact(shown['answer'])}")
     return lines
 
 
@@ -120,16 +120,17 @@ def request_lines(request: Any) -> list[str]:
         ):
             for message in value:
                 text = message.get("content")
-                said = text if isinstance(text, str) else _compact(text)
+                said = text if isinstance(text, str) else compact(text)
                 first, *rest = said.split("\n")
                 lines.append(f"{message.get('role', name)}: {first}")
                 lines += [f"    {line}" for line in rest]
         else:
-            lines.append(f"{name}: {value if isinstance(value, str) else _compact(value)}")
+            lines.append(f"{name}: {value if isinstance(value, str) else compact(value)}")
     return lines
 
 
-def _compact(value: Any) -> str:
+def compact(value: Any) -> str:
+    """A value on one line."""
     import msgspec
 
     return msgspec.json.encode(value).decode()
