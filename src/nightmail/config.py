@@ -16,6 +16,7 @@ table `serve` (see docs/how-to/serve.md).
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping
@@ -85,6 +86,17 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Server({self.url!r})"
+
+    @property
+    def shows_key(self) -> bool:
+        """Does the key travel where others can read it?"""
+        parts = urlsplit(self.url)
+        if self.api_key is None or parts.scheme == "https" or parts.hostname == "localhost":
+            return False
+        try:
+            return not ipaddress.ip_address(parts.hostname or "").is_loopback
+        except ValueError:
+            return True
 
 
 def server(

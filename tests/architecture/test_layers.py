@@ -46,9 +46,10 @@ def test_every_contract_holds() -> None:
     [
         ("core/polling.py", "import time", "The core is sans-IO"),
         ("stages/poll.py", "from nightmail.providers.openai import adapter", "The engine knows protocols"),
+        ("remote/calls.py", "from nightmail.stores import sqlite", "has no home"),
         ("utils/__init__.py", "", "marked as 'exhaustive'"),
     ],
-    ids=["a clock in the core", "a stage that knows a provider", "a new drawer"],
+    ids=["a clock in the core", "a stage that knows a provider", "a twin with a home", "a new drawer"],
 )
 def test_a_planted_violation_is_caught(tmp_path: Path, module: str, line: str, contract: str) -> None:
     plant(tmp_path, module, line)

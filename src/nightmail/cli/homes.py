@@ -33,6 +33,10 @@ def opened(
         )
     from nightmail.remote.client import Remote
 
+    if terminal.server.shows_key:
+        terminal.note(
+            f"warning: {terminal.server.url} is not https: whoever listens on the way reads the key"
+        )
     return Remote(terminal.server, told=terminal.note)
 
 
