@@ -12,9 +12,7 @@ from nightmail.config import Server, server
 from nightmail.errors import ConfigError
 
 
-def test_an_option_comes_before_the_environment_and_a_home_that_is_named_before_a_service_that_is_not() -> (
-    None
-):
+def test_an_option_comes_before_the_environment_and_a_named_home_before_an_unnamed_service() -> None:
     said = {"NIGHTMAIL_SERVER": "http://there", "NIGHTMAIL_API_KEY": "k"}
     assert server("https://here/api/v1/", environment=said) == Server(url="https://here", api_key="k")
     assert server(None, environment=said) == Server(url="http://there", api_key="k")

@@ -33,11 +33,9 @@ Body = Callable[[], AsyncIterator[bytes]]
 
 
 class Calls:
-    """One service. `base` may be given by tests that ask an application in their own process."""
+    """One service."""
 
-    def __init__(
-        self, server: Server, clock: Clock, *, transport: httpx2.AsyncBaseTransport | None = None
-    ) -> None:
+    def __init__(self, server: Server, clock: Clock) -> None:
         self.url = server.url
         self._clock = clock
         headers = {"Authorization": f"Bearer {server.api_key}"} if server.api_key else {}
@@ -45,7 +43,6 @@ class Calls:
             base_url=server.url + API,
             headers=headers,
             timeout=httpx2.Timeout(ANSWER, connect=CONNECT),
-            transport=transport,
         )
 
     async def __aenter__(self) -> Self:
