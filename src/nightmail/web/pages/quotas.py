@@ -11,8 +11,9 @@ from nightmail.web.pages.frame import page
 from nightmail.web.pages.visit import Looking
 
 router = APIRouter(include_in_schema=False)
-LESSONS = (EventName.QUOTA_LEARNED, EventName.BATCH_REFUSED, EventName.BATCH_RECUT)
-# Where keys are asked for, a queue is everybody's; who else is in it is for administrators.
+LESSONS = (
+    EventName.QUOTA_LEARNED, EventName.BATCH_REFUSED, EventName.BATCH_RECUT, EventName.PROVIDER_TROUBLE,
+)  # fmt: skip
 MOST_WAITING = 10
 
 
