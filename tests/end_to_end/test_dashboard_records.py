@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.request import Request, urlopen
@@ -51,6 +52,7 @@ class Scene(NamedTuple):
 
     url: str
     run_id: str
+    home: Path
 
 
 @contextlib.contextmanager
@@ -76,7 +78,7 @@ def scene(path: Path, *arguments: str) -> Iterator[Scene]:
 
         run_id = asyncio.run(prepare())
         with served(folder, *arguments) as (_, url):
-            yield Scene(url, run_id)
+            yield Scene(url, run_id, home)
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +153,22 @@ def test_a_key_and_a_word_of_an_output_are_found(home: Scene, browser: Any) -> N
         page.locator("mark").first.wait_for()
         page.get_by_role("link", name="Go on").click()
         page.locator("mark").first.wait_for()
+
+
+def test_what_is_learned_of_a_quota_shows_without_loading_again(home: Scene, browser: Any) -> None:
+    async def learn() -> None:
+        async with Client(home.home, base_url="http://127.0.0.1:9", api_key="sk-test") as client:
+            store, run = client._store, await client.history.run(home.run_id)
+            await store.events.record(
+                run.run_no, "quota_learned", now=client.hooks.now(), model="other-model"
+            )
+
+    with looking(browser, DESKTOP) as page:
+        page.goto(f"{home.url}/quotas")
+        # The browser's driver has a loop in this thread.
+        with ThreadPoolExecutor(1) as aside:
+            aside.submit(lambda: asyncio.run(learn())).result()
+        page.get_by_text("other-model").wait_for()
 
 
 def test_a_schedule_is_paused_resumed_and_removed(home: Scene, browser: Any) -> None:

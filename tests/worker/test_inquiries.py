@@ -332,8 +332,14 @@ async def test_failures_are_told_by_run_and_reason_with_examples(tmp_path):
         (failing,) = await ask.failing_runs()
         assert failing.run.run_id == run.run_id
         assert failing.reasons == {Reason.INVALID: 2, Reason.SCHEMA: 1}
-        assert [each.seq for each in failing.examples[Reason.INVALID]] == [2, 5]
-        assert "no such parameter" in (failing.examples[Reason.INVALID][0].message or "")
+        assert [(each.reason, each.record) for each in failing.examples] == [
+            (Reason.INVALID, 2), (Reason.SCHEMA, 3), (Reason.INVALID, 5),
+        ]  # fmt: skip
+        assert "no such parameter" in (failing.examples[0].message or "")
+        (bound,) = await ask.failing_runs(reason=Reason.INVALID, examples=1)
+        assert [(each.reason, each.record) for each in bound.examples] == [(Reason.INVALID, 2)]
+        assert await ask.failing_runs(reason=Reason.CHECK) == []
+        assert [each[:] for each in await ask.reasons()] == [(Reason.INVALID, 2, 1), (Reason.SCHEMA, 1, 1)]
         assert [each.seq for each in await ask.failed(run.run_id, after=2)] == [3, 5]
         assert await ask.failing_runs(tenant="somebody else") == []
         assert await ask.failing_runs(before=run.run_id) == []

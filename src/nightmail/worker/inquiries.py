@@ -11,6 +11,7 @@ from datetime import datetime
 
 import msgspec
 
+from nightmail.core.course import Example
 from nightmail.core.failure import Reason
 from nightmail.core.ids import BatchId, RunId
 from nightmail.core.limits import Limits
@@ -25,6 +26,8 @@ from nightmail.worker.reading import find
 from nightmail.worker.record import RecordWhole, number_of, record_of
 from nightmail.worker.search import Found, Search, place_of
 
+# So many failed records of a run are looked at for examples of every reason.
+LOOKED_AT = 10_000
 # Looks and events of a batch, the newest.
 HISTORY = 200
 EXAMPLES = 5
@@ -44,11 +47,12 @@ TROUBLE = (
 
 
 class FailingRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run with failed records: how many for which reason, and the first of each."""
+    """A run with failed records: how many for which reason, and some of the first of each; of a reason that
+    is very rare there may be none."""
 
     run: Run
     reasons: Mapping[Reason, int]
-    examples: Mapping[Reason, Sequence[PageRow]]
+    examples: Sequence[Example]
 
 
 class Quota(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,23 +131,20 @@ class Inquiries:
         examples: int = EXAMPLES,
     ) -> Sequence[FailingRun]:
         """Runs with failed records (for one reason, if given), older than `before`, the newest first, with
-        the first examples of each reason."""
+        examples of each reason."""
         found = await self._store.inquiries.failing_runs(
             tenant=tenant, reason=reason, before=RunId(before) if before else None, limit=limit
         )
         return [
-            FailingRun(
-                run=run,
-                reasons=reasons,
-                examples={
-                    reason: await self._store.inquiries.failed(
-                        run.run_no, reason=reason, after=0, limit=examples
-                    )
-                    for reason in reasons
-                },
-            )
+            FailingRun(run=run, reasons=reasons, examples=await self._examples(run, reason, examples))
             for run, reasons in found
         ]
+
+    async def _examples(self, run: Run, reason: Reason | None, most: int) -> Sequence[Example]:
+        if reason is None:
+            return await self._store.history.examples(run.run_no, each=most, among=LOOKED_AT)
+        rows = await self._store.inquiries.failed(run.run_no, reason=reason, after=0, limit=most)
+        return [Example(reason, row.seq, row.key, row.message) for row in rows]
 
     async def reasons(self, *, tenant: str | None = None) -> Sequence[Failing]:
         """Why records failed, over all runs, the most frequent first."""

@@ -67,6 +67,7 @@ class RecordWhole(msgspec.Struct, frozen=True, kw_only=True):
     answer: Any = None
     output: dict[str, Any] | None = None
     copy_of: int | None = None
+    records: int = 0  # that the run has so far
 
 
 async def record_of(store: Store, spool: Spool, run: Run, seq: int, *, texts: bool = True) -> RecordWhole:
@@ -108,6 +109,7 @@ async def record_of(store: Store, spool: Spool, run: Run, seq: int, *, texts: bo
             answer=stored(row.answer),
             output=output,
             copy_of=copy_of,
+            records=run.record_count,
         )
 
     return await asyncio.to_thread(whole)
