@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Generator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -50,7 +50,7 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
 
     run_id: RunId
     part: str
-    after: int
+    after: Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 
     def __str__(self) -> str:
         return msgspec.json.encode(self).decode()

@@ -98,6 +98,15 @@ async def test_a_record_shows_what_was_sent_what_came_and_what_became_of_it(tmp_
         assert (await office.get(f"/runs/{run_id}/records/0")).status_code == 422
 
 
+async def test_texts_that_are_too_long_for_a_page_are_cut_off(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("nightmail.web.pages.record.LONGEST", 10)
+    async with looking(tmp_path, answer=says, task=None) as (office, run_id):
+        page = await shown(office, f"/runs/{run_id}/records/1")
+        assert f">{'It is ' + ANSWER:.10}\n... and " in page
+        assert ANSWER not in page
+        assert PROMPT not in page
+
+
 async def test_a_key_leads_to_the_page_of_its_record(tmp_path: Path) -> None:
     async with looking(tmp_path) as (office, run_id):
         answer = await office.get(f"/runs/{run_id}/records?key=key-3")
@@ -153,7 +162,10 @@ async def test_search_finds_by_key_by_beginning_and_in_outputs(tmp_path: Path) -
         assert f"It is <mark>{ANSWER}</mark>, &lt;i&gt;surely&lt;/i&gt;" in said
         assert "Nothing was found" in await shown(office, "/search?q=nobody")
         assert (await office.get("/search?q=key-2&run=nobody")).status_code == 404
-        assert (await office.get("/search?q=key-2&start=somewhere")).status_code == 422
+        for nowhere in ("somewhere", f'["{run_id}","",-1]', f'["{run_id}","",{10**30}]'):
+            assert (await office.get("/search", params={"q": "key-2", "start": nowhere})).status_code == 422
+        beyond = {"q": "key-2", "start": f'["{run_id}","../../{run_id}",4]', "where": "outputs"}
+        assert (await office.get("/search", params=beyond)).status_code == 200
 
 
 async def test_a_search_that_stops_early_says_so_and_goes_on(tmp_path: Path, monkeypatch: Any) -> None:

@@ -18,6 +18,8 @@ from nightmail.worker.record import AttemptWhole
 
 router = APIRouter(prefix="/runs/{run_id}", include_in_schema=False)
 Number = Annotated[int, Path(ge=1, le=2**62)]
+# Images travel in requests, and a page that no browser can show helps nobody.
+LONGEST = 50_000
 
 
 class Shown(NamedTuple):
@@ -48,7 +50,7 @@ async def read_record(
     values = {
         "record": whole,
         "attempts": shown(whole.attempts),
-        "output": written(whole.output) if whole.output is not None else None,
+        "output": short(written(whole.output)) if whole.output is not None else None,
         "hide_texts": settings.hide_texts,
     }
     return page(request, "record.html", viewer, values)
@@ -66,10 +68,10 @@ def shown(attempts: Any) -> list[Shown]:
         found.append(
             Shown(
                 attempt=each,
-                sent=sent(each.request) if whole else None,
+                sent=shortened(sent(each.request)) if whole else None,
                 same=same if each.request is not None else None,
-                said=said_in(each.answer),
-                raw=written(each.answer) if each.answer is not None else None,
+                said=[Said(role, short(text)) for role, text in said_in(each.answer)],
+                raw=short(written(each.answer)) if each.answer is not None else None,
             )
         )
     return found
@@ -93,6 +95,22 @@ def said_in(answer: Any) -> list[Said]:
         for part in _list(_at(item, "content")):
             heard += [("refusal", _at(part, "refusal")), ("answer", _at(part, "text"))]
     return [Said(role, text) for role, text in heard if isinstance(text, str)]
+
+
+def shortened(whole: Sent) -> Sent:
+    """The same with no text of it too long for a page."""
+    return whole._replace(
+        messages=[Said(role, short(text)) for role, text in whole.messages],
+        schema=short(whole.schema) if whole.schema is not None else None,
+        rest=short(whole.rest),
+    )
+
+
+def short(text: str) -> str:
+    """The text, or its beginning and how much more there is."""
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[:LONGEST]}\n... and {len(text) - LONGEST:,} characters more"
 
 
 def written(value: Any) -> str:
