@@ -112,6 +112,10 @@ def leave_out_what_was_lost(night):
     night.theirs.billed[f"{RUN}_3"] = 2
 
 
+def send_a_copy(night):
+    night.ours.copies.append({"run_no": 1, "seq": 3, "of_seq": 1})
+
+
 def exceed_the_quota(night):
     night.theirs.peaks["gpt-4o-mini"] = 101
 
@@ -167,6 +171,7 @@ def store_a_prompt(night):
         (ask_again_what_was_answered, "no_answer_is_thrown_away"),
         (book_too_little, "money_agrees"),
         (leave_out_what_was_lost, "lost_answers_are_booked"),
+        (send_a_copy, "what_is_the_same_is_sent_once"),
         (exceed_the_quota, "the_quota_holds"),
         (burn_an_attempt, "no_expiry_costs_an_attempt"),
         (keep_the_lease, "nothing_is_left_over"),
@@ -189,6 +194,17 @@ def test_an_answer_that_the_provider_lost_may_be_asked_for_again():
     night = well()
     leave_out_what_was_lost(night)
     assert "no_answer_is_thrown_away" not in kinds(night)
+
+
+def test_a_copy_has_an_answer_that_was_billed_for_another():
+    night = well()
+    send_a_copy(night)
+    del night.theirs.billed[f"{RUN}_3"]
+    batch = night.theirs.batches[0]
+    batch.requests, batch.input_tokens, batch.output_tokens = 2, 20, 10
+    night.ours.batches[0] |= {"input_tokens": 20, "output_tokens": 10, "cost_pusd": 40}
+    night.told[0].summary["cost_usd"] = "0.00000000006"
+    assert kinds(night) == set()
 
 
 def test_nobody_can_know_of_a_batch_that_has_vanished():

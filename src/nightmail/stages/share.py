@@ -28,7 +28,7 @@ from nightmail.stages.validate import MAX_MESSAGE
 from nightmail.stores.base import Address, DueCopy, Shared, Told
 from nightmail.telemetry import EventName
 
-PAGE = 20_000
+PAGE = 50_000
 # Answers of so many bytes are held at once, however few they are: one of embeddings is large.
 BYTES_AT_ONCE = 16_000_000
 MAX_TOLD = 20
