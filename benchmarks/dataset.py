@@ -25,7 +25,7 @@ COMMON = (
 )
 
 
-def texts(count: int) -> Iterator[tuple[str, str]]:
+def texts(count: int, characters: int = CHARACTERS) -> Iterator[tuple[str, str]]:
     """`(subject, text)` of so many records: words of one subject among common ones."""
     chance = random.Random(SEED)
     subjects = {name: words.split() for name, words in SUBJECTS.items()}
@@ -34,14 +34,14 @@ def texts(count: int) -> Iterator[tuple[str, str]]:
         subject = chance.choice(names)
         # Two in five words are of the subject; drawn at once, which is ten times as fast as one by one.
         pool = subjects[subject] * 3 + common * 2
-        words = " ".join(chance.choices(pool, k=CHARACTERS // 6))
-        yield subject, words[:CHARACTERS]
+        words = " ".join(chance.choices(pool, k=characters // 6))
+        yield subject, words[:characters]
 
 
-def write(path: Path, count: int) -> int:
-    """Write the input with `count` records; its bytes."""
+def write(path: Path, count: int, characters: int = CHARACTERS) -> int:
+    """Write the input with `count` records of so long a text; its bytes."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        for number, (subject, text) in enumerate(texts(count), 1):
+        for number, (subject, text) in enumerate(texts(count, characters), 1):
             record = {"id": f"package-{number:07}", "source": subject, "description": text}
             file.write(json.dumps(record) + "\n")
         return file.tell()
