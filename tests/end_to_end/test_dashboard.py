@@ -146,6 +146,10 @@ def test_a_run_is_watched_to_its_end_without_loading_again_and_then_asked_again(
             page.get_by_role("link", name=re.compile("failures? as jsonl")).click()
         assert len(Path(failures.value.path()).read_text().splitlines()) == failed
 
+        page.locator("#failures .example a").first.click()
+        page.get_by_role("heading", name="Attempt 1").wait_for()
+        page.go_back()
+
         page.locator("summary", has_text="Ask again").click()
         page.get_by_label("Which").select_option("refused")
         page.get_by_role("button", name="Ask again").click()

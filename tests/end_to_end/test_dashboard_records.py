@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,20 +14,11 @@ import pytest
 
 from nightmail.client import Client
 from nightmail.simulator import process
+from tests.end_to_end.browser import DESKTOP, PHONE, launched, looking, serious
 from tests.end_to_end.command import Folder
 from tests.end_to_end.test_serve import served
 
-sync_api = pytest.importorskip("playwright.sync_api")
-axe = pytest.importorskip("axe_playwright_python.base")
-
 pytestmark = pytest.mark.end_to_end
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
-PHONE = {"width": 390, "height": 844}
-DESKTOP = {"width": 1280, "height": 900}
 FAULTS = [
     {"kind": "refusal", "probability": 0.03},
     {"kind": "malformed_output", "probability": 0.05, "repeat": 1},
@@ -89,36 +79,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"there is no {CHROMIUM}")
-    with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield launched
-        launched.close()
-
-
-@contextlib.contextmanager
-def looking(browser: Any, size: dict[str, int]) -> Iterator[Any]:
-    """A page whose errors count."""
-    context = browser.new_context(viewport=size)
-    page = context.new_page()
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: said.append(str(error)))
-    yield page
-    assert said == []
-    context.close()
-
-
-def serious(page: Any) -> list[str]:
-    """What a checker of accessibility has found that would keep somebody out."""
-    page.evaluate(axe.AXE_FILE_PATH.read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run()")["violations"]
-    return [
-        f"{each['id']}: {json.dumps([node['html'] for node in each['nodes']][:3])}"
-        for each in found
-        if each["impact"] in ("serious", "critical")
-    ]
+    with launched() as made:
+        yield made
 
 
 def test_texts_are_hidden_by_an_option(tmp_path: Path) -> None:

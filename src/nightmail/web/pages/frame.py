@@ -19,6 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from nightmail.core import wording
+from nightmail.core.progress import RunStatus
 from nightmail.web.keys import SIGNED_OUT
 from nightmail.web.pages.assets import asset
 from nightmail.web.pages.visit import Viewer
@@ -57,6 +58,11 @@ def time_of(moment: datetime | None, *, seconds: bool = False) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(f"{moment:%Y-%m-%dT%H:%M:%SZ}", written)
 
 
+def at_provider(run: RunStatus) -> int:
+    """Records that are in batches under way; those in batches that are only planned wait here."""
+    return min(run.open, sum(batch.requests for batch in run.active))
+
+
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parents[1] / "templates"),
     autoescape=True,
@@ -65,7 +71,7 @@ TEMPLATES = Environment(
     lstrip_blocks=True,
     auto_reload=False,
 )
-TEMPLATES.globals.update(asset=asset, places=PLACES)
+TEMPLATES.globals.update(asset=asset, at_provider=at_provider, places=PLACES)
 TEMPLATES.filters.update(
     count=wording.count,
     duration=wording.duration,

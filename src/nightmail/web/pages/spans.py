@@ -38,6 +38,11 @@ class Ways(NamedTuple):
     end: datetime
     ways: list[Way]
 
+    @property
+    def is_short(self) -> bool:
+        """Are minutes too coarse to tell the ends apart?"""
+        return self.end - self.begin < timedelta(minutes=10)
+
 
 def ways(batches: Sequence[Batch], end: datetime) -> Ways:
     """All ways on one scale, up to `end` at least."""
