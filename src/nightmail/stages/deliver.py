@@ -108,6 +108,7 @@ def _whole_window(
     """The rows numbered first to last, if the parts of each batch have as many as the store counts: since
     every succeeded record is in a part of its batch, these are they. None if there are others too, of a
     judgement that came to nothing; then each has to be looked up."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     found = []
@@ -121,13 +122,20 @@ def _whole_window(
             count -= mine.num_rows
         if count:
             return None
-    return _in_order(found)
+    return _in_order(pa.Table.from_batches(found))
 
 
-def _in_order(pieces: Sequence[pa.RecordBatch]) -> pa.Table:
+def _in_order(table: pa.Table) -> pa.Table:
+    return table.sort_by(SEQ).drop_columns([SEQ])
+
+
+def _last_of_each(pieces: Sequence[pa.RecordBatch]) -> pa.Table:
+    """One row for each record, that of the last part which has one."""
     import pyarrow as pa
 
-    return pa.Table.from_batches(pieces).sort_by(SEQ).drop_columns([SEQ])
+    table = pa.Table.from_batches(pieces)
+    last = {seq: at for at, seq in enumerate(table.column(SEQ).to_pylist())}
+    return table if len(last) == table.num_rows else table.take(list(last.values()))
 
 
 def _window(
@@ -149,14 +157,14 @@ def _window(
             mine = piece.filter(pc.is_in(piece.column(SEQ), value_set=seqs))
             if mine.num_rows:
                 found.append(_shaped(mine, schema))
-    count = sum(piece.num_rows for piece in found)
-    if count != len(wanted):
-        parts = ports.spool.path(ports.run_id) / "outputs"
+    table = _last_of_each(found) if found else None
+    if table is None or table.num_rows != len(wanted):
+        parts, rows = ports.spool.path(ports.run_id) / "outputs", 0 if table is None else table.num_rows
         raise StoreError(
             f"run {ports.run_id}: {len(wanted)} records between {wanted[0][0]} and {wanted[-1][0]} have "
-            f"succeeded, but the parts under {parts} hold {count} of them"
+            f"succeeded, but the parts under {parts} hold {rows} of them"
         )
-    return _in_order(found)
+    return _in_order(table)
 
 
 async def final_schema(ports: Ports, run: Run) -> pa.Schema:

@@ -31,12 +31,19 @@ def part_name(run_id: str, batch_no: int) -> str:
 
 
 def part_names(spool: Spool, run_id: str, batch_no: int) -> list[str]:
-    """All parts of a batch: the one written when it was settled, and one for each time that failed
-    answers were judged anew."""
+    """All parts of a batch in their order: the one written when it was settled, and one for each time that
+    failed answers were judged anew. Where several have a record, the last is right: one before it was left
+    by a crash, and judged by a task that may have changed since."""
     folder = spool.path(f"{run_id}/outputs")
     names = [f"{run_id}/outputs/{path.name}" for path in folder.glob(f"{batch_no}.again-*.arrow")]
     first = part_name(run_id, batch_no)
     return [*([first] if spool.exists(first) else []), *sorted(names)]
+
+
+def next_part_name(spool: Spool, run_id: str, batch_no: int, token: str) -> str:
+    """The name of the next part of answers that are judged anew; `token` is nobody else's."""
+    number = len(part_names(spool, run_id, batch_no))
+    return f"{run_id}/outputs/{batch_no}.again-{number:06}-{token}.arrow"
 
 
 def copies_part_name(run_id: str, token: str) -> str:

@@ -14,7 +14,7 @@ from nightmail.core.batch import Batch
 from nightmail.core.failure import Reason
 from nightmail.core.run import KeyKind, Run
 from nightmail.stages.accepted import PICO
-from nightmail.stages.parts import ROWS_AT_ONCE, PartWriter, part_schema, writing
+from nightmail.stages.parts import ROWS_AT_ONCE, PartWriter, next_part_name, part_schema, writing
 from nightmail.stages.ports import Ports
 from nightmail.stages.records import Records
 from nightmail.stores.base import Failure, StoredShard
@@ -62,7 +62,8 @@ def _judge(
     schema = part_schema(run.key_name or "row", run.key_kind or KeyKind.ROW, ports.task.arrow_schema())
     accepted: list[Failure] = []
     good: list[tuple[Failure, str, Any]] = []  # not in the part yet
-    with writing(ports.spool, f"{run.run_id}/outputs/{batch.batch_no}.again-{token}.arrow", schema) as part:
+    name = next_part_name(ports.spool, run.run_id, batch.batch_no, token)
+    with writing(ports.spool, name, schema) as part:
         for failure in failures:
             assert failure.answer is not None
             file_no, offset, length = failure.answer
