@@ -1,4 +1,5 @@
-"""`nightmail status` on a home with millions of request rows: in this process, and as a command.
+"""`nightmail status` on a home with millions of request rows: in this process, as a command, and the pages of
+the dashboard.
 
 A run of a few records is done against the simulator; its rows are then multiplied in the database, with its
 batches (50,000 requests each) and its counts. What the command takes longer is the interpreter and its
@@ -49,6 +50,8 @@ def main() -> None:
         print(f"{given.rows:,} rows, {size / 1e6:,.0f} MB, made in {time.perf_counter() - began:.0f} s")
         inside = asyncio.run(_inside(home))
         print(f"in a process that has the home open   {inside * 1e3:>7.1f} ms")
+        for path, took in asyncio.run(_pages(home)).items():
+            print(f"{'the page ' + path:<38}{took * 1e3:>7.1f} ms")
         command = [sys.executable, "-m", "nightmail"]
         for arguments in (["status", "--home", str(home)], ["--version"], ["--help"]):
             took = _command([*command, *arguments])
@@ -120,6 +123,31 @@ async def _inside(home: Path) -> float:
             await client.status()
             took.append(time.perf_counter() - began)
     return statistics.median(took)
+
+
+async def _pages(home: Path) -> dict[str, float]:
+    """What the server takes for each page that tells of the run."""
+    import httpx2
+
+    from nightmail.web.app import app
+
+    found = {}
+    async with nightmail.Client(home=home, base_url="http://127.0.0.1:9", api_key="none") as client:
+        made = app(client)
+        transport = httpx2.ASGITransport(app=made)
+        async with (
+            made.router.lifespan_context(made),
+            httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8686") as http,
+        ):
+            run_id = (await client.status()).run_id
+            for name, path in (("/runs/RUN", f"/runs/{run_id}"), ("/", "/"), ("/runs", "/runs")):
+                took = []
+                for _ in range(TIMES):
+                    began = time.perf_counter()
+                    (await http.get(path, headers={"Accept": "text/html"})).raise_for_status()
+                    took.append(time.perf_counter() - began)
+                found[name] = statistics.median(took)
+    return found
 
 
 def _command(command: list[str]) -> float:
