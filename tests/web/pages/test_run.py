@@ -137,6 +137,18 @@ async def test_who_may_only_look_gets_no_buttons_and_other_tenants_nothing(tmp_p
             assert answer.status_code == 404
 
 
+async def test_who_may_only_look_may_take_files_away(tmp_path: Path, simulator: Any) -> None:
+    async with opened(tmp_path, base_url=simulator.url, working=True) as office:
+        run_id = await finished(office, tenant="ours")
+        key = await office.client.keys.add("ours", scope="read")
+    async with opened(tmp_path) as office:
+        await sign_in(office, key)
+        page = await look(office, f"/runs/{run_id}")
+        assert actions(page) == {"/sign-out"}
+        assert f"/runs/{run_id}/output?format=parquet" in page
+        assert (await office.get(f"/runs/{run_id}/output?format=jsonl")).status_code == 200
+
+
 async def test_the_stream_sends_what_has_changed_and_ends_with_the_run(
     tmp_path: Path, simulator: Any
 ) -> None:
