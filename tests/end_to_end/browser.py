@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.end_to_end.command import PATIENCE
+
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -36,6 +38,7 @@ def looking(browser: Any, size: dict[str, int] = DESKTOP, **options: Any) -> Ite
     """A page of its own. What its console says of errors fails the test."""
     context = browser.new_context(viewport=size, **options)
     page = context.new_page()
+    page.set_default_timeout(PATIENCE * 1000)
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: said.append(str(error)))

@@ -91,7 +91,7 @@ def test_texts_are_hidden_by_an_option(tmp_path: Path) -> None:
 
 
 def test_from_the_overview_two_clicks_lead_to_why_a_record_failed(home: Scene, browser: Any) -> None:
-    with looking(browser, DESKTOP) as page:
+    with looking(browser) as page:
         page.goto(home.url)
         page.get_by_role("link", name="Errors").click()
         page.locator("td.text a").first.click()
@@ -102,7 +102,7 @@ def test_from_the_overview_two_clicks_lead_to_why_a_record_failed(home: Scene, b
 
 
 def test_a_key_and_a_word_of_an_output_are_found(home: Scene, browser: Any) -> None:
-    with looking(browser, DESKTOP) as page:
+    with looking(browser) as page:
         page.goto(f"{home.url}/search")
         page.get_by_label("Text").fill("p17")
         page.get_by_role("button", name="Search").click()
@@ -125,7 +125,7 @@ def test_what_is_learned_of_a_quota_shows_without_loading_again(home: Scene, bro
                 run.run_no, "quota_learned", now=client.hooks.now(), model="other-model"
             )
 
-    with looking(browser, DESKTOP) as page:
+    with looking(browser) as page:
         page.goto(f"{home.url}/quotas")
         # The browser's driver has a loop in this thread.
         with ThreadPoolExecutor(1) as aside:
@@ -134,7 +134,7 @@ def test_what_is_learned_of_a_quota_shows_without_loading_again(home: Scene, bro
 
 
 def test_a_schedule_is_paused_resumed_and_removed(home: Scene, browser: Any) -> None:
-    with looking(browser, DESKTOP) as page:
+    with looking(browser) as page:
         page.goto(f"{home.url}/schedules")
         page.get_by_role("button", name="Pause nightly").click()
         page.get_by_role("button", name="Resume nightly").click()
@@ -145,11 +145,13 @@ def test_a_schedule_is_paused_resumed_and_removed(home: Scene, browser: Any) -> 
 
 
 def test_each_page_keeps_nobody_out_and_fits_on_a_phone(home: Scene, browser: Any) -> None:
-    with looking(browser, DESKTOP) as page:
+    with looking(browser) as page:
         for path in paths_of(page, home):
             page.set_viewport_size(DESKTOP)
             page.goto(home.url + path)
-            assert serious(page) == [], path
+            for scheme in ("light", "dark"):
+                page.emulate_media(color_scheme=scheme)
+                assert serious(page) == [], (path, scheme)
             page.set_viewport_size(PHONE)
             assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
 
