@@ -34,8 +34,8 @@ logger = logging.getLogger(__name__)
 # A process needs most of a second to be ready, and this process takes a third of the work itself (the
 # store): more than four find nothing to do.
 MOST_PROCESSES = 4
-# Bytes of records or results; about half a second of work.
-ENOUGH = 48_000_000
+# Bytes of records or results; about a second of work, as much as a process needs before its first.
+ENOUGH = 96_000_000
 MAX_DEATHS = 3
 # Without an order for so long, the processes end: each holds 150 MB and is back within a second.
 IDLE = timedelta(seconds=30)
