@@ -7,10 +7,12 @@ timed from its start to its end. The simulator answers at once, so that what is 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +21,7 @@ ROOT = HERE.parent
 sys.path[:0] = [str(HERE), str(ROOT / "src")]
 
 import dataset  # noqa: E402 - found by the line above
+import environments  # noqa: E402
 import rounds  # noqa: E402
 import table  # noqa: E402
 from rounds import Program  # noqa: E402
@@ -34,6 +37,12 @@ PROGRAMS = {
 RESULTS = HERE / "results"
 
 
+def prepared(name: str, options: Sequence[str] = ()) -> Program:
+    """One of the three, in the environment that nightmail's users have."""
+    python = environments.python_of_ours()
+    return dataclasses.replace(PROGRAMS[name], python=python, options=options)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -44,10 +53,12 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the files are put (a temporary folder)")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for the JSON")
     parser.add_argument("--note", help="what a reader of the figures has to know")
+    parser.add_argument("--here", action="store_true", help="in this environment, whatever is installed")
     parser.add_argument("--keep", action="store_true", help="leave the files of the last round there")
     given = parser.parse_args()
 
-    chosen = [PROGRAMS[name] for name in given.only or PROGRAMS]
+    names = given.only or PROGRAMS
+    chosen = [PROGRAMS[name] if given.here else prepared(name) for name in names]
     folder = Path(tempfile.mkdtemp(prefix="nightmail-bench-", dir=given.folder))
     try:
         source = folder / "input.jsonl"

@@ -8,7 +8,6 @@ cannot be installed, fails or is not done in time is listed with the reason.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import shutil
 import sys
@@ -30,7 +29,6 @@ import table  # noqa: E402
 from rounds import Program  # noqa: E402
 
 PEERS: dict[str, dict[str, Any]] = tomllib.loads((HERE / "peers.toml").read_text())
-ENVIRONMENTS = ROOT / ".venvs"
 OURS = ("nightmail", "ideal", "naive")
 # Ours poll as often as the peers are asked to; the ideal one does so by itself.
 POLLS_OFTEN = {"nightmail": ("--poll-interval", "0.1"), "naive": ("--poll-interval", "0.1")}
@@ -83,11 +81,10 @@ def prepare(names: list[str]) -> tuple[list[Program], dict[str, str]]:
     programs, failed = [], {}
     for name in names:
         if name in OURS:
-            options = POLLS_OFTEN.get(name, ())
-            programs.append(dataclasses.replace(bench.PROGRAMS[name], options=options))
+            programs.append(bench.prepared(name, POLLS_OFTEN.get(name, ())))
             continue
         try:
-            python = environments.python_of(name, PEERS[name], ENVIRONMENTS)
+            python = environments.python_of(name, PEERS[name], environments.FOLDER)
         except environments.NotInstalled as error:
             failed[name] = f"not installed: {error}"
             continue

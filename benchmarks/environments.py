@@ -1,11 +1,13 @@
-"""A virtual environment for each peer, made when it is first wanted.
+"""A virtual environment for each peer and one for nightmail, made when it is first wanted.
 
-What is installed is pinned in `peers.toml`; an environment with anything else is made anew. A peer that
-cannot be installed is not an error of the benchmark: the reason is told in its place.
+What is installed of a peer is pinned in `peers.toml`; an environment with anything else is made anew. A peer
+that cannot be installed is no error of the benchmark: the reason is told in its place. Ours has what users
+of nightmail have, not what its tests need: Arrow, for one, imports pandas wherever that is installed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -21,24 +23,38 @@ class NotInstalled(Exception):
     """There is no environment for a peer; says why, in the words of what refused."""
 
 
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / ".venvs"
+
+
+def python_of_ours(folder: Path = FOLDER) -> Path:
+    """The interpreter of the environment in which this source tree is installed."""
+    declared = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    return _made(folder / "nightmail", [["--editable", str(ROOT)]], f"{sys.version} {declared}", "3.11")
+
+
 def python_of(name: str, peer: Mapping[str, Any], folder: Path) -> Path:
     """The interpreter of the peer's environment under `folder`. Raises `NotInstalled`."""
     home = folder / name
     wanted = [[f"{name}=={peer['version']}", *([peer["beside"]] if "beside" in peer else [])]]
     if "files_of" in peer:
         wanted.append(["--no-deps", peer["files_of"]])
+    return _made(home, wanted, wanted, peer["python"])
+
+
+def _made(home: Path, wanted: list[list[str]], mark: Any, least: str) -> Path:
     made = home / "made.json"
     interpreter = home / "bin" / "python"
-    if made.exists() and json.loads(made.read_text()) == wanted:
+    if made.exists() and json.loads(made.read_text()) == mark:
         return interpreter
     shutil.rmtree(home, ignore_errors=True)
-    base = _interpreter(peer["python"])
-    print(f"{name}: installing {', '.join(wanted[0])}", file=sys.stderr)
+    base = _interpreter(least)
+    print(f"{home.name}: installing {', '.join(wanted[0])}", file=sys.stderr)
     _do([base, "-m", "venv", home])
     for packages in wanted:
         _do([interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages])
     # Last: an environment that was left half made is made anew.
-    made.write_text(json.dumps(wanted))
+    made.write_text(json.dumps(mark))
     return interpreter
 
 

@@ -18,7 +18,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
 
 import dataset  # noqa: E402 - found by the line above
 import rounds  # noqa: E402
-from bench import PROGRAMS  # noqa: E402
+from bench import prepared  # noqa: E402
 
 SIZES = (10_000, 100_000, 1_000_000)
 
@@ -42,7 +42,7 @@ def main() -> None:
         folder = Path(tempfile.mkdtemp(prefix="nightmail-scale-", dir=given.folder))
         try:
             dataset.write(folder / "input.jsonl", size, given.characters)
-            told = rounds.once(PROGRAMS["nightmail"], folder / "input.jsonl", folder / "home", size)
+            told = rounds.once(prepared("nightmail"), folder / "input.jsonl", folder / "home", size)
         finally:
             shutil.rmtree(folder)
         figures = (

@@ -21,7 +21,7 @@ def run(script, *arguments):
 def test_the_programs_do_the_same_work_and_the_table_shows_all(tmp_path):
     done = run(
         "bench.py", "--records", 300, "--folder", tmp_path, "--results", tmp_path / "results", "--keep",
-        "--note", "a test",
+        "--note", "a test", "--here",
     )  # fmt: skip
 
     assert done.returncode == 0, done.stderr
