@@ -7,8 +7,7 @@ Three kinds of connections:
 * ordinary calls share a small pool;
 * a create has a connection of its own. On a kept one the server may be hanging up just then, which
   would make a paid call ambiguous for nothing;
-* synchronous requests are spread over several pools, because finding a free connection costs time in
-  proportion to the pool's size (256 calls at a time: 1.2 ms of CPU a call in 8 pools, 0.8 ms in 64).
+* synchronous requests, thousands of them, have their own, in `callers`.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nightmail.providers.openai.account import is_loopback
+from nightmail.providers.openai.callers import Callers
 from nightmail.providers.openai.failures import Call, Reply, unanswered
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ READ_SECONDS = 60.0  # between two bytes, not for the whole
 CREATE_SECONDS = 30.0  # the whole create call, connecting included: nothing is in flight after it
 UPLOAD_ANSWER_SECONDS = 300.0  # after the last byte, servers check the file before they answer
 CALL_SECONDS = 900.0  # a synchronous answer; flex and reasoning models take minutes
-CALL_POOLS = 64
 # Below the 5 s after which common servers hang up on an idle connection: they must not do it just as it is
 # taken again.
 IDLE_SECONDS = 4.0
@@ -49,9 +48,8 @@ class Connection:
         self.key = key
         self._client: AsyncOpenAI | None = None
         self._creating: AsyncOpenAI | None = None
-        self._callers: list[httpx2.AsyncClient] = []
-        self._next_caller = 0
-        self._call_headers: dict[str, str] = {}
+        self._calling: httpx2.AsyncClient | None = None
+        self._callers: Callers | None = None
         self._tls: ssl.SSLContext | None = None
 
     async def get(self, call: Call, path: str, params: Mapping[str, Any] | None = None) -> Reply:
@@ -109,19 +107,20 @@ class Connection:
 
     async def call(self, call: Call, path: str, body: bytes) -> Reply:
         """A synchronous request with a body that is JSON already; made for thousands at a time."""
-        if not self._callers:
-            self._call_headers = {**self._headers(self._sdk()), "Content-Type": "application/json"}
-            self._callers = [self._http(kept=None, read=CALL_SECONDS) for _ in range(CALL_POOLS)]
-        caller = self._callers[self._next_caller]
-        self._next_caller = (self._next_caller + 1) % CALL_POOLS
+        if self._callers is None:
+            self._calling = self._http(kept=None, read=CALL_SECONDS)
+            headers = {**self._headers(self._sdk()), "Content-Type": "application/json"}
+            self._callers = Callers(self._calling, headers, self._context(), idle=IDLE_SECONDS)
         with self._translated(call):
-            return _reply(await caller.post(f"{self.url}{path}", content=body, headers=self._call_headers))
+            return await self._callers.post(f"{self.url}{path}", body)
 
     async def close(self) -> None:
-        callers, clients = self._callers, (self._creating, self._client)
-        self._callers, self._creating, self._client = [], None, None
-        for caller in callers:
-            await caller.aclose()
+        callers, calling, clients = self._callers, self._calling, (self._creating, self._client)
+        self._callers, self._calling, self._creating, self._client = None, None, None, None
+        if callers is not None:
+            await callers.close()
+        if calling is not None:
+            await calling.aclose()
         for client in clients:
             if client is not None:
                 await client.close()
@@ -168,7 +167,9 @@ class Connection:
 
     def _headers(self, sdk: AsyncOpenAI) -> dict[str, str]:
         """What the official client would send: the key, organisation and project, its own version."""
-        return {name: value for name, value in sdk.default_headers.items() if isinstance(value, str)}
+        # The key is not among the default headers since version 3.
+        headers = {**sdk.default_headers, **sdk.auth_headers}
+        return {name: value for name, value in headers.items() if isinstance(value, str)}
 
     def _timeout(self, read: float) -> httpx2.Timeout:
         import httpx2
@@ -179,11 +180,8 @@ class Connection:
     def _http(self, *, kept: int | None, read: float = READ_SECONDS) -> httpx2.AsyncClient:
         import httpx2
 
-        if self._tls is None:
-            # Loading the certificates takes 20 ms; once is enough for all pools.
-            self._tls = httpx2.create_ssl_context()
         return httpx2.AsyncClient(
-            verify=self._tls,
+            verify=self._context(),
             timeout=self._timeout(read),
             limits=httpx2.Limits(
                 max_connections=None, max_keepalive_connections=kept, keepalive_expiry=IDLE_SECONDS
@@ -192,6 +190,14 @@ class Connection:
             # A proxy of the environment is for the world outside, not for a server on this machine.
             trust_env=not is_loopback(self.url),
         )
+
+    def _context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            import httpx2
+
+            # Loading the certificates takes 20 ms; once is enough for all.
+            self._tls = httpx2.create_ssl_context()
+        return self._tls
 
 
 def _reply(response: httpx2.Response) -> Reply:
