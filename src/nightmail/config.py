@@ -206,6 +206,10 @@ def _read_file(path: Path) -> _File:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return _File()
+    except NotADirectoryError:
+        raise ConfigError(
+            f"the home {path.parent} is a file; --home or NIGHTMAIL_HOME names a folder"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from error
     try:

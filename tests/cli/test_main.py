@@ -109,6 +109,7 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
         (["doctor", "--resend", "a.b1", "--adopt", "a.b1=batch_1"], "exclude each other"),
         (["doctor", "--adopt", "a.b1"], "BATCH=PROVIDER_BATCH_ID"),
         (["doctor", "--resend", "a.b1"], "no run"),
+        (["status", "--home", __file__], "is a file"),
     ],
 )
 def test_a_user_s_mistake_is_one_message_and_exit_code_2(
@@ -152,7 +153,7 @@ def test_an_error_with_json_is_exactly_one_object(capsys: pytest.CaptureFixture[
 
 def test_a_home_without_runs_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status"]) == 0
-    assert capsys.readouterr().out == f"no runs in {tmp_path / '.nightmail'}\n"
+    assert capsys.readouterr().out.startswith(f"no runs: there is no home {tmp_path / '.nightmail'} (")
     assert main(["status", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"runs": []}
 

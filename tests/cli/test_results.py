@@ -64,8 +64,18 @@ def test_a_plan_tells_records_tokens_batches_waves_money_and_warnings() -> None:
         "batches   5 for gpt-4o-mini, 3 waves under a quota of 2,000,000 tokens",
         "cost      $0.80 (short answers $0.40, long ones $2.00) by batch (gpt-4o-mini prices of 2026-11-04)",
         "          $1.60 (short answers $0.80, long ones $4.00) synchronous: saves $0.80",
-        "no request could be made of oversize 4",
+        "no request could be made of 4 records: oversize 4",
         "warning: record 7: too long",
+    ]
+
+
+def test_a_plan_in_which_nothing_can_be_asked_tells_why_and_no_cost() -> None:
+    nothing = msgspec.structs.replace(plan(), records=2, requests=0, models=(), unbuilt={Reason.BUILD: 2})
+    assert plan_lines(nothing) == [
+        "Sections: 2 records, 0 requests",
+        "no request could be made of 2 records: build 2",
+        "warning: record 7: too long",
+        "nothing would be sent",
     ]
 
 

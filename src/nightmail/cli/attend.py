@@ -23,7 +23,7 @@ from nightmail.cli.show import View, view_on
 from nightmail.cli.terminal import Terminal
 from nightmail.core.progress import RunStatus, summary
 from nightmail.core.run import RunState
-from nightmail.errors import NightmailError
+from nightmail.errors import DiskFull, NightmailError, ProviderError, StoreError
 
 if TYPE_CHECKING:
     from nightmail.cli.questions import Questions
@@ -57,8 +57,14 @@ async def carry_on(client: Questions, run_id: str, terminal: Terminal, *, detach
 
 async def carry_out(client: Client, run_id: str, terminal: Terminal) -> Exit:
     """Work on the run, tell how it came out, and give the exit code."""
-    with detaching(client.stop, terminal) as detached:
-        status = await watched_work(client, run_id, terminal)
+    try:
+        with detaching(client.stop, terminal) as detached:
+            status = await watched_work(client, run_id, terminal)
+    except (ProviderError, StoreError, DiskFull):
+        terminal.note(
+            f"{run_id} is kept. Once what stopped it is mended, go on by {terminal.command('resume', run_id)}"
+        )
+        raise
     return report(status, terminal, detached=detached.is_set())
 
 

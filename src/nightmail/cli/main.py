@@ -156,4 +156,5 @@ def _usage_message(error: Exception) -> str:
             f"{context.command_path} works on a home and not over a service: call it on the machine that has "
             "the home, with --home DIR"
         )
-    return f"{text} See: {context.command_path} --help"
+    ended = text if text.endswith((".", "?", "!")) else f"{text}."
+    return f"{ended} See: {context.command_path} --help"

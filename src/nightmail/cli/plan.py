@@ -46,10 +46,14 @@ def plan_lines(plan: Plan) -> list[str]:
     """The plan in words."""
     lines = [
         f"{plan.task_name}: {figures.plural(plan.records, 'record')}, "
-        f"{figures.plural(plan.requests, 'request')}",
-        f"tokens    {figures.tokens(plan.tokens)} (each {figures.count(plan.tokens_min)} to "
-        f"{figures.count(plan.tokens_max)}, mean {plan.tokens_mean:.0f})",
+        f"{figures.plural(plan.requests, 'request')}"
     ]
+    if not plan.requests:
+        return [*lines, *unbuilt_lines(plan), "nothing would be sent"]
+    lines.append(
+        f"tokens    {figures.tokens(plan.tokens)} (each {figures.count(plan.tokens_min)} to "
+        f"{figures.count(plan.tokens_max)}, mean {plan.tokens_mean:.0f})"
+    )
     if plan.copies:
         same = figures.plural(plan.copies, "record")
         lines.append(f"copies    {same} with the same request as another: sent once, delivered to each")
@@ -63,10 +67,16 @@ def plan_lines(plan: Plan) -> list[str]:
             else ""
         )
         lines.append(f"batches   {figures.count(each.batches)} for {each.model}{under}")
-    lines += cost_lines(plan)
-    lines += [f"no request could be made of {figures.reasons(plan.unbuilt)}"] if plan.unbuilt else []
-    lines += [f"warning: {warning}" for warning in plan.warnings]
-    return lines
+    return [*lines, *cost_lines(plan), *unbuilt_lines(plan)]
+
+
+def unbuilt_lines(plan: Plan) -> list[str]:
+    """Of how many records no request could be made and why, and the warnings."""
+    lines = [f"warning: {warning}" for warning in plan.warnings]
+    if not plan.unbuilt:
+        return lines
+    number = figures.plural(sum(plan.unbuilt.values()), "record")
+    return [f"no request could be made of {number}: {figures.reasons(plan.unbuilt)}", *lines]
 
 
 def cost_lines(plan: Plan) -> list[str]:

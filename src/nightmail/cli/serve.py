@@ -1,4 +1,4 @@
-"""`nightmail serve`: the HTTP API and a worker on one home, in one process."""
+"""`nightmail serve`: the dashboard, the HTTP API and a worker on one home, in one process."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def serve(
         bool, typer.Option("--hide-texts", help="Show neither prompts nor answers on any page.")
     ] = False,
 ) -> int:
-    """Serve the HTTP API of a home and carry its runs out, until stopped (Ctrl-C or SIGTERM; exit code 0)."""
+    """Serve the dashboard and the HTTP API of a home and carry its runs out, until stopped (Ctrl-C or
+    SIGTERM; exit code 0)."""
     from nightmail.cli.attend import detaching
     from nightmail.cli.worker import log_events
     from nightmail.client import Client

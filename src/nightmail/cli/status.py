@@ -34,7 +34,9 @@ def status(
     """Show every run of a home or a service, or one of them in detail. May be asked at any time."""
     terminal = Terminal(json=json, home=home, server=server)
     if run is None and not is_there(terminal):
-        terminal.say(f"no runs in {place_of(terminal)}")
+        terminal.say(
+            f"no runs: there is no home {place_of(terminal)} (--home or NIGHTMAIL_HOME names another)"
+        )
         terminal.give({"runs": []})
         return Exit.DONE
 

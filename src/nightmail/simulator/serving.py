@@ -53,5 +53,8 @@ def _listening(host: str, port: int) -> socket.socket:
         listener.listen(512)
     except OSError as error:
         listener.close()
-        raise ConfigError(f"cannot listen on {host}:{port} ({error.strerror})") from error
+        raise ConfigError(
+            f"cannot listen on {host}:{port} ({error.strerror}); does a simulator run there already? "
+            "--port N takes another port, 0 any free one"
+        ) from error
     return listener

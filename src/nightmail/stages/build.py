@@ -21,6 +21,7 @@ from nightmail.providers.base import Provider
 from nightmail.sources.base import BadRow, Record
 from nightmail.stages.digest import begun, completed
 from nightmail.stages.keying import Keying
+from nightmail.stages.raised import described
 from nightmail.stores.base import FailedRow, Key
 from nightmail.tasks.prepared import Draft, PreparedTask
 from nightmail.tasks.template import Template
@@ -290,8 +291,3 @@ class Workshop:
 
 def _why(error: Exception) -> str:
     return str(error) if isinstance(error, (TaskError, Rejected)) else f"build raised {described(error)}"
-
-
-def described(error: BaseException) -> str:
-    """An exception of the user's code in one line."""
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

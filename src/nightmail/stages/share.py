@@ -20,9 +20,9 @@ from nightmail.core.failure import Reason
 from nightmail.core.request import RequestState
 from nightmail.core.run import KeyKind, Run
 from nightmail.stages.amend import is_amended
-from nightmail.stages.build import described
 from nightmail.stages.parts import ROWS_AT_ONCE, PartWriter, copies_part_name, part_schema, writing
 from nightmail.stages.ports import Ports
+from nightmail.stages.raised import described
 from nightmail.stages.records import Records
 from nightmail.stages.validate import MAX_MESSAGE
 from nightmail.stores.base import Address, DueCopy, Shared, Told

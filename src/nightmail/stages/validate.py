@@ -26,8 +26,8 @@ from nightmail.providers.base import Provider
 from nightmail.spool import Spool
 from nightmail.stages.accepted import Accepted
 from nightmail.stages.bill import Bill
-from nightmail.stages.build import described
 from nightmail.stages.parts import PartWriter
+from nightmail.stages.raised import described
 from nightmail.stages.records import Records
 from nightmail.stores.base import Address, Asked, BatchSums
 from nightmail.tasks.prepared import PreparedTask

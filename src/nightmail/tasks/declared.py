@@ -76,7 +76,7 @@ def load_declared(path: Path) -> type[Task]:
     except OSError as error:
         raise TaskError(f"{path}: cannot be read: {error.strerror}") from error
     except msgspec.MsgspecError as error:
-        raise TaskError(f"{path}: {error}") from error
+        raise TaskError(f"{path}: no task in JSON: {error}") from error
 
 
 def rendered(prompt: str, record: Any) -> str:

@@ -119,5 +119,8 @@ def listening(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        raise ConfigError(f"cannot listen on {host}:{port} ({error})") from error
+        raise ConfigError(
+            f"cannot listen on {host}:{port} ({error.strerror}); does a service run there already? "
+            "--port N takes another port, 0 any free one"
+        ) from error
     return listener

@@ -57,7 +57,7 @@ async def audit(settings: Settings, store: Store, clock: Clock, *, fix: bool = F
         await provider.check()
         return await examine(settings, store, clock, provider, fix=fix)
     except NightmailError as error:
-        return await examine(settings, store, clock, None, f"{provider.account}: {error}", fix=fix)
+        return await examine(settings, store, clock, None, f"not asked: {error}", fix=fix)
     finally:
         await provider.close()
 
