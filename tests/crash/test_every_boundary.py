@@ -20,7 +20,10 @@ from nightmail.testing.faults import Crash, CrashPlan, TroublePlan
 from nightmail.testing.provider import ScriptedProvider, completion, row
 from tests.worker.test_loop import Colour
 
-WAYS = 4  # Each boundary is one test's; the tests run side by side.
+# Each boundary is one test's; the tests run side by side. The first takes every twelfth and is always run,
+# together they take each.
+WAYS = 12
+EVERY_WAY = [1, *(pytest.param(first, marks=pytest.mark.exhaustive) for first in range(2, WAYS + 1))]
 
 
 def answer(custom_id, body, times):
@@ -75,7 +78,7 @@ async def boundaries(tmp_path, mode, first):
             return
 
 
-@pytest.mark.parametrize("first", range(1, WAYS + 1))
+@pytest.mark.parametrize("first", EVERY_WAY)
 async def test_a_batch_is_paid_for_once_wherever_the_process_dies(tmp_path, first):
     dead = 0
     async for desk, status, died in boundaries(tmp_path, Mode.BATCH, first):
@@ -88,7 +91,7 @@ async def test_a_batch_is_paid_for_once_wherever_the_process_dies(tmp_path, firs
     assert dead > 80 / WAYS
 
 
-@pytest.mark.parametrize("first", range(1, WAYS + 1))
+@pytest.mark.parametrize("first", EVERY_WAY)
 async def test_sync_calls_lose_nothing_wherever_the_process_dies(tmp_path, first):
     dead = 0
     async for _, _, died in boundaries(tmp_path, Mode.SYNC, first):
@@ -134,6 +137,9 @@ FAILURES = {
 }
 
 
+PARTS = 10  # of the calls that can fail; the first is always run
+
+
 async def failing(folder, mode, call, at):
     """The call fails for the `at`-th time; the process says so and ends; the next one goes on."""
     folder.mkdir(parents=True)
@@ -144,8 +150,11 @@ async def failing(folder, mode, call, at):
     await check(desk, await desk.drive(), f"{call}, call {at}")
 
 
+@pytest.mark.parametrize(
+    "part", [0, *(pytest.param(part, marks=pytest.mark.exhaustive) for part in range(1, PARTS))]
+)
 @pytest.mark.parametrize("mode", [Mode.BATCH, Mode.SYNC])
-async def test_a_store_or_a_disk_that_fails_in_passing_loses_nothing(tmp_path, mode):
+async def test_a_store_or_a_disk_that_fails_in_passing_loses_nothing(tmp_path, mode, part):
     """Every call to the store and the spool that a run makes, at its first and second time."""
     seen = CrashPlan(at=1_000_000)
     (tmp_path / "whole").mkdir()
@@ -159,10 +168,12 @@ async def test_a_store_or_a_disk_that_fails_in_passing_loses_nothing(tmp_path, m
     ]
     assert len(cases) > 50
 
-    for cut in (cases[n : n + 8] for n in range(0, len(cases), 8)):
+    own = cases[part::PARTS]
+    for cut in (own[n : n + 8] for n in range(0, len(own), 8)):
         await asyncio.gather(*(failing(tmp_path / f"{call} {at}", mode, call, at) for call, at in cut))
 
 
+@pytest.mark.exhaustive
 async def test_the_harness_notices_a_recovery_that_only_tries_again(tmp_path, monkeypatch):
     from nightmail.core.lifecycle import BatchEvent
     from nightmail.worker import loop

@@ -3,6 +3,7 @@ a row, and for as long as anybody looks. Whatever it is, the run ends as the pag
 trouble is over, and nothing is lost, asked twice, paid twice or counted as an attempt."""
 
 import asyncio
+import itertools
 from dataclasses import dataclass
 from datetime import timedelta
 from types import SimpleNamespace
@@ -125,6 +126,15 @@ SCENES = {
 }
 
 
+def every(*ways):
+    """Each way with each other, of which a few are always run: as many as show each way once."""
+    diagonal = {tuple(list(way)[n % len(way)] for way in ways) for n in range(max(map(len, ways)))}
+    return [
+        each if each in diagonal else pytest.param(*each, marks=pytest.mark.exhaustive)
+        for each in itertools.product(*ways)
+    ]
+
+
 def plan_of(verb, kind, stop, *, at=1, times=1, late=False):
     """Trouble of a kind; when it has struck often enough, the worker is stopped."""
 
@@ -172,8 +182,7 @@ async def check(desk, scene, what, *, extra=0):
     await store.close()
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize(("name", "kind"), every(SCENES, KINDS))
 async def test_trouble_that_passes_costs_time_and_nothing_else(tmp_path, name, kind):
     scene = SCENES[name]
     for number, how in enumerate(({"at": 2}, {"at": 1, "times": 3})):
@@ -192,8 +201,7 @@ async def test_trouble_that_passes_costs_time_and_nothing_else(tmp_path, name, k
         await check(desk, scene, how)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize(("name", "kind"), every(SCENES, KINDS))
 async def test_trouble_that_lasts_leaves_a_run_that_goes_on_when_it_is_over(tmp_path, name, kind):
     scene = SCENES[name]
     desk = await scene.desk(tmp_path / "desk")
@@ -278,8 +286,7 @@ async def wish_its_end(desk):
     await store.close()
 
 
-@pytest.mark.parametrize("times", [1, 3, None])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "times"), every(KINDS, [1, 3, None]))
 async def test_trouble_with_cancelling_ends_the_run_all_the_same_and_keeps_what_is_paid(
     tmp_path, kind, times
 ):

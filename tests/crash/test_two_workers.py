@@ -18,6 +18,9 @@ from tests.crash.test_every_boundary import ROWS, check, provider_of_four
 from tests.worker.test_loop import Colour
 
 AT_ONCE = 8  # scenes that are played side by side, each in its own home
+# Each boundary is one test's. The first takes every tenth and is always run, together they take each.
+WAYS = 10
+EVERY_WAY = [1, *(pytest.param(first, marks=pytest.mark.exhaustive) for first in range(2, WAYS + 1))]
 BILLED_PUSD = 4 * (10 * 75_000 + 5 * 300_000)
 
 
@@ -140,21 +143,21 @@ async def sleeps_at(folder, at, mode):
     return desk, sleep.where, error, len(desk.provider.batches) - created
 
 
-async def every_sleep(tmp_path, mode):
-    """Each boundary, until there are no more."""
-    for start in itertools.count(1, AT_ONCE):
-        played = await asyncio.gather(
-            *(sleeps_at(tmp_path / str(at), at, mode) for at in range(start, start + AT_ONCE))
-        )
+async def every_sleep(tmp_path, mode, first):
+    """Each boundary of this way, until there are no more."""
+    for start in itertools.count(first, WAYS * AT_ONCE):
+        cut = range(start, start + WAYS * AT_ONCE, WAYS)
+        played = await asyncio.gather(*(sleeps_at(tmp_path / str(at), at, mode) for at in cut))
         for scene in played:
             if scene is None:
                 return
             yield scene
 
 
-async def test_a_worker_that_wakes_up_without_its_lease_writes_nothing_and_creates_nothing(tmp_path):
+@pytest.mark.parametrize("first", EVERY_WAY)
+async def test_a_worker_that_wakes_up_without_its_lease_writes_nothing_and_creates_nothing(tmp_path, first):
     scenes = refused = 0
-    async for desk, where, error, created in every_sleep(tmp_path, Mode.BATCH):
+    async for desk, where, error, created in every_sleep(tmp_path, Mode.BATCH, first):
         scenes += 1
         refused += error is not None
         if where == "before provider.create":
@@ -167,15 +170,16 @@ async def test_a_worker_that_wakes_up_without_its_lease_writes_nothing_and_creat
             assert created == 0, where
         assert sorted(desk.provider.executed.values()) == [1, 1, 1, 2], where
         assert (await desk.status()).cost_pusd == BILLED_PUSD, where
-    assert scenes > 60
-    assert refused > 50
+    assert scenes > 60 / WAYS
+    assert refused > 50 / WAYS
 
 
-async def test_a_caller_that_wakes_up_without_its_lease_writes_nothing(tmp_path):
+@pytest.mark.parametrize("first", EVERY_WAY)
+async def test_a_caller_that_wakes_up_without_its_lease_writes_nothing(tmp_path, first):
     scenes = 0
-    async for _, _, _, _ in every_sleep(tmp_path, Mode.SYNC):
+    async for _, _, _, _ in every_sleep(tmp_path, Mode.SYNC, first):
         scenes += 1
-    assert scenes > 40
+    assert scenes > 40 / WAYS
 
 
 async def dies_at(folder, at, mode):
@@ -211,13 +215,19 @@ async def dies_at(folder, at, mode):
     return end is not None
 
 
+@pytest.mark.parametrize(
+    "first", [1, *(pytest.param(first, marks=pytest.mark.exhaustive) for first in (8, 15, 22))]
+)
 @pytest.mark.parametrize("mode", [Mode.BATCH, Mode.SYNC])
-async def test_a_worker_that_waits_takes_over_from_one_that_died_once_its_lease_is_over(tmp_path, mode):
+async def test_a_worker_that_waits_takes_over_from_one_that_died_once_its_lease_is_over(
+    tmp_path, mode, first
+):
+    """At every seventh boundary."""
     died = 0
-    for start in itertools.count(1, 7 * AT_ONCE):
-        cut = range(start, start + 7 * AT_ONCE, 7)
+    for start in itertools.count(first, 28 * AT_ONCE):
+        cut = range(start, start + 28 * AT_ONCE, 28)
         ends = await asyncio.gather(*(dies_at(tmp_path / str(at), at, mode) for at in cut))
         died += sum(ends)
         if not ends[-1]:
             break
-    assert died > 20
+    assert died > 20 / 4

@@ -8,6 +8,8 @@ import json
 import sqlite3
 from datetime import timedelta
 
+import pytest
+
 from nightmail.config import read
 from nightmail.core.batch import BatchState, Phase
 from nightmail.core.lifecycle import RunEvent
@@ -397,9 +399,12 @@ async def test_an_extra_that_takes_its_time_is_booked_by_the_next_fix(tmp_path):
     assert [each.state for each in await batches(desk)] == [BatchState.FINALISED] * 2
 
 
-async def test_mending_goes_on_wherever_the_process_dies(tmp_path):
-    # Every second boundary: dying after one call is dying before the next.
-    for at in itertools.count(1, 2):
+# Every second boundary: dying after one call is dying before the next.
+@pytest.mark.parametrize(
+    "first", [1, *(pytest.param(first, marks=pytest.mark.exhaustive) for first in (3, 5, 7))]
+)
+async def test_mending_goes_on_wherever_the_process_dies(tmp_path, first):
+    for at in itertools.count(first, 8):
         folder = tmp_path / str(at)
         folder.mkdir()
         desk = await finished(folder)

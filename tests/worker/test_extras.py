@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
+
 from nightmail.core.batch import ENDED_PHASES, BatchState, Phase
 from nightmail.core.run import RunState
 from nightmail.errors import NotFound, ProviderUnavailable
@@ -155,9 +157,12 @@ async def test_an_extra_that_the_provider_forgets_costs_nothing_and_holds_nobody
     assert (status.succeeded, status.cost_pusd, status.wasted_pusd) == (6, 6 * PRICE, 0)
 
 
-async def test_an_extra_is_booked_once_wherever_the_process_dies(tmp_path):
-    # Every second boundary: dying after one call is dying before the next.
-    for at in itertools.count(1, 2):
+# Every second boundary: dying after one call is dying before the next.
+@pytest.mark.parametrize(
+    "first", [1, *(pytest.param(first, marks=pytest.mark.exhaustive) for first in (3, 5, 7, 9, 11))]
+)
+async def test_an_extra_is_booked_once_wherever_the_process_dies(tmp_path, first):
+    for at in itertools.count(first, 12):
         (tmp_path / str(at)).mkdir()
         desk = Desk(tmp_path / str(at), Doubled())
         plan = CrashPlan(at)
