@@ -7,8 +7,10 @@ READY := $(VENV)/.ready
 # Two workers: what the smallest machines have. Tests that start processes share them.
 WORKERS ?= 2
 ARGS ?=
+# Compiled code is kept: otherwise each of the hundreds of processes of the tests would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check fmt bench bench-million bench-peers bench-guard profile chaos promises docs clean
+.PHONY: demo test check check-types check-layers check-tests fmt bench bench-million bench-peers bench-guard profile chaos promises docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/nightmail demo $(ARGS)
@@ -19,9 +21,16 @@ test: $(READY)
 check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(MAKE) --no-print-directory --jobs 3 check-types check-layers check-tests
+
+check-types: $(READY)
 	$(BIN)/mypy
+
+check-layers: $(READY)
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not end_to_end" $(ARGS)
+
+check-tests: $(READY)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not end_to_end and not exhaustive" $(ARGS)
 
 fmt: $(READY)
 	$(BIN)/ruff format .
