@@ -182,3 +182,19 @@ def test_compressed_output_of_the_same_rows_is_the_same_file(tmp_path: Path) -> 
         assert (tmp_path / f"one.jsonl{ending}").read_bytes() == (
             tmp_path / f"two.jsonl{ending}"
         ).read_bytes()
+
+
+def test_embeddings_are_neither_compressed_nor_looked_through_for_what_repeats(tmp_path: Path) -> None:
+    vectors = pa.array([[0.5, 0.25]] * 100, pa.list_(pa.float32(), 2))
+    table = pa.table({"id": ["a"] * 100, "embedding": vectors, "score": [1.5] * 100})
+    sink = ParquetSink(tmp_path / "out.parquet", table.schema)
+    for batch in table.to_batches():
+        sink.write(batch)
+    sink.close()
+
+    group = pq.ParquetFile(tmp_path / "out.parquet").metadata.row_group(0)
+    columns = {column.path_in_schema: column for column in map(group.column, range(group.num_columns))}
+    embedding = columns.pop("embedding.list.element")
+    assert (embedding.compression, embedding.has_dictionary_page) == ("UNCOMPRESSED", False)
+    assert {(each.compression, each.has_dictionary_page) for each in columns.values()} == {("ZSTD", True)}
+    assert pq.read_table(tmp_path / "out.parquet").equals(table)

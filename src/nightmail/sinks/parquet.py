@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nightmail.errors import SinkError
 from nightmail.sinks.atomic import AtomicFile, blamed, check_target
@@ -32,9 +32,7 @@ class ParquetSink:
         self._file = AtomicFile(self.path)
         try:
             with blamed(self.path):
-                self._writer = pq.ParquetWriter(
-                    self._file.file, schema, compression="zstd", use_dictionary=_repetitive(schema)
-                )
+                self._writer = pq.ParquetWriter(self._file.file, schema, **_efforts(schema))
         except BaseException as error:
             self._file.abort()
             if isinstance(error, pa.ArrowException):
@@ -93,17 +91,21 @@ class ParquetSink:
             self._writer.write_table(table, row_group_size=max(1, table.num_rows))
 
 
-def _repetitive(schema: pa.Schema) -> list[str]:
-    """The columns, by their paths in the file, for which a dictionary of values is tried. Embeddings do not
-    repeat: looking for it takes five times as long as writing them."""
+def _efforts(schema: pa.Schema) -> dict[str, Any]:
+    """What is tried to make columns small, and found out about them: nothing for embeddings, which do not
+    repeat. A dictionary of their values takes five times as long as writing them, zstd half as long, for a
+    twelfth of the size."""
     import pyarrow as pa
 
-    paths = []
+    worth: list[str] = []
+    vectors: list[str] = []
     for field in schema:
         for path, kind in _leaves(field.name, field.type):
-            if not pa.types.is_float32(kind):
-                paths.append(path)
-    return paths
+            (vectors if pa.types.is_float32(kind) else worth).append(path)
+    if not vectors:
+        return {"compression": "zstd"}
+    codecs = {**dict.fromkeys(worth, "zstd"), **dict.fromkeys(vectors, "none")}
+    return {"compression": codecs, "use_dictionary": worth, "write_statistics": worth}
 
 
 def _leaves(path: str, kind: pa.DataType) -> Iterator[tuple[str, pa.DataType]]:

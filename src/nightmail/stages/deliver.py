@@ -17,6 +17,7 @@ import msgspec
 from nightmail.core.request import RequestState
 from nightmail.core.run import KeyKind, Run
 from nightmail.errors import StoreError
+from nightmail.sinks.base import Sink
 from nightmail.stages.failures import write_failures
 from nightmail.stages.parts import LOOSE, META, SEQ, part_names, part_schema, read_part
 from nightmail.stages.ports import Ports
@@ -38,18 +39,39 @@ async def deliver(ports: Ports, run: Run, output: Path | None, *, stop: asyncio.
     schema = await final_schema(ports, run)
     sink = await asyncio.to_thread(sink_class, output, schema)
     try:
-        async for table in windows(ports, run, schema):
-            if stop is not None and stop.is_set():
-                await asyncio.to_thread(sink.abort)
-                return False
-            for batch in table.to_batches():
-                await asyncio.to_thread(sink.write, batch)
+        if not await _written(windows(ports, run, schema), sink, stop):
+            await asyncio.to_thread(sink.abort)
+            return False
         await asyncio.to_thread(sink.close)
     except BaseException:
         await asyncio.to_thread(sink.abort)
         raise
     await write_failures(ports, run, failures_path(output))
     return True
+
+
+async def _written(tables: AsyncIterator[pa.Table], sink: Sink, stop: asyncio.Event | None) -> bool:
+    """Write them all, each while the next is read; False if `stop` was set before the end."""
+    writing: asyncio.Future[None] | None = None
+    try:
+        async for table in tables:
+            if stop is not None and stop.is_set():
+                return False
+            if writing is not None:
+                await asyncio.shield(writing)
+            writing = asyncio.ensure_future(asyncio.to_thread(_write, sink, table))
+        if writing is not None:
+            await asyncio.shield(writing)
+        return True
+    finally:
+        # A thread that still writes would meet a sink that is being ended.
+        if writing is not None:
+            await asyncio.wait([writing])
+
+
+def _write(sink: Sink, table: pa.Table) -> None:
+    for batch in table.to_batches():
+        sink.write(batch)
 
 
 def failures_path(output: Path) -> Path:
@@ -115,8 +137,13 @@ def _whole_window(
     for batch_no, count in counts.items():
         for piece in _pieces(ports, _parts_of(ports, [batch_no])):
             numbers = piece.column(SEQ)
-            inside = pc.and_(pc.greater_equal(numbers, first), pc.less_equal(numbers, last))
-            mine = piece.filter(inside)
+            ends = pc.min_max(numbers)
+            low, high = ends["min"].as_py(), ends["max"].as_py()
+            if low is None or high < first or low > last:
+                continue
+            mine = piece
+            if low < first or high > last:
+                mine = piece.filter(pc.and_(pc.greater_equal(numbers, first), pc.less_equal(numbers, last)))
             if mine.num_rows:
                 found.append(_shaped(mine, schema))
             count -= mine.num_rows
@@ -126,7 +153,13 @@ def _whole_window(
 
 
 def _in_order(table: pa.Table) -> pa.Table:
-    return table.sort_by(SEQ).drop_columns([SEQ])
+    import pyarrow.compute as pc
+
+    numbers = table.column(SEQ)
+    # What is in order already is not copied.
+    if not pc.all(pc.greater(numbers[1:], numbers[:-1]), min_count=0).as_py():
+        table = table.sort_by(SEQ)
+    return table.drop_columns([SEQ])
 
 
 def _last_of_each(pieces: Sequence[pa.RecordBatch]) -> pa.Table:
