@@ -17,7 +17,12 @@ async def told(looks: list[int]) -> list[int | None]:
             loops.stopping.set()
         return found
 
-    return [found async for found in changes(look, lambda found: found // 10, loops, every=0)]
+    seen = changes(look, lambda found: found // 10, loops, may_look=always, every=0)
+    return [found async for found in seen]
+
+
+async def always() -> bool:
+    return True
 
 
 async def test_each_change_is_told_once_and_what_is_no_change_of_shape_is_not() -> None:
@@ -26,3 +31,16 @@ async def test_each_change_is_told_once_and_what_is_no_change_of_shape_is_not() 
 
 async def test_where_nothing_changes_there_is_a_sign_of_life() -> None:
     assert await told([10] * (2 * SIGN_OF_LIFE)) == [10, None, None]
+
+
+async def test_who_may_look_no_more_is_told_no_more() -> None:
+    left = [True, True, False]
+
+    async def look() -> int:
+        return len(left)
+
+    async def may_look() -> bool:
+        return left.pop(0)
+
+    seen = changes(look, lambda found: found, Loops([]), may_look=may_look, every=0)
+    assert [found async for found in seen] == [2, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import logging
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from nightmail.core.scope import Scope
 from nightmail.web.settings import Settings
-from tests.web.desk import Office, opened
+from tests.web.desk import PATIENCE, Office, opened
 
 
 def bearer(key: str) -> dict[str, str]:
@@ -53,6 +54,27 @@ async def test_a_secret_with_another_key_s_id_and_a_revoked_key_are_refused(tmp_
     async with opened(tmp_path) as office:
         assert (await office.get("/api/v1/runs", headers=bearer(theirs))).status_code == 401
         assert (await office.get("/api/v1/runs", headers=bearer(ours))).status_code == 200
+
+
+async def test_a_stream_ends_when_its_key_is_revoked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nightmail.web.keys.REFRESH", 0.0)
+    async with opened(tmp_path) as office:
+        key, other = await two_tenants(office)
+        run_id = await office.start(tenant="ours")
+        looked, status = asyncio.Event(), office.client.status
+
+        async def seen(run_id: str) -> object:
+            looked.set()
+            return await status(run_id)
+
+        monkeypatch.setattr(office.client, "status", seen)
+        async with asyncio.timeout(PATIENCE):
+            watching = asyncio.create_task(office.get(f"/api/v1/runs/{run_id}/watch", headers=bearer(key)))
+            await looked.wait()
+            await office.client.keys.revoke(key.split("_")[1])
+            watched = await watching
+        assert (watched.status_code, "event: end" in watched.text) == (200, False)
+        assert (await office.get("/api/v1/runs", headers=bearer(other))).status_code == 200
 
 
 async def test_each_sees_only_its_own_runs_and_admin_sees_all(tmp_path: Path) -> None:

@@ -16,13 +16,19 @@ T = TypeVar("T")
 
 
 async def changes(
-    look: Callable[[], Awaitable[T]], shape: Callable[[T], Hashable], loops: Loops, *, every: float = EVERY
+    look: Callable[[], Awaitable[T]],
+    shape: Callable[[T], Hashable],
+    loops: Loops,
+    *,
+    may_look: Callable[[], Awaitable[bool]],
+    every: float = EVERY,
 ) -> AsyncIterator[T | None]:
     """What `look` finds, each time that its `shape` is another than before; None as a sign of life where
-    nothing changes for long. Looks `every` so many seconds; ends when the service stops."""
+    nothing changes for long. Looks `every` so many seconds, as long as `may_look`: a stream outlives the
+    question that began it, and a key may be revoked meanwhile. Ends when the service stops."""
     told: Hashable = object()
     silent = 0
-    while not loops.stopping.is_set():
+    while not loops.stopping.is_set() and await may_look():
         found = await look()
         if (now := shape(found)) != told:
             told, silent = now, 0

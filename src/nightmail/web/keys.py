@@ -99,9 +99,21 @@ class Keyring:
         self._limit(f"key {known.key_id}", self._settings.rate, now)
         return Asker(known.tenant, known.scope, known.key_id)
 
+    async def knows(self, asker: Asker) -> bool:
+        """Is what let the asker in still good? Asked by streams, which go on after that; it counts for no
+        rate."""
+        await self._refresh(asyncio.get_running_loop().time())
+        if asker is ANYBODY:
+            return not self._has_keys()
+        known = self._keys.get(asker.name)
+        return known is not None and known.revoked_at is None
+
+    def _has_keys(self) -> bool:
+        return any(each.revoked_at is None for each in self._keys.values())
+
     def _is_open(self, name: str) -> bool:
         """Is no key asked for? Raises `Problem` 421 if it is not to one of this machine's names then."""
-        if not self._local or any(each.revoked_at is None for each in self._keys.values()):
+        if not self._local or self._has_keys():
             return False
         if urlsplit(f"//{name}").hostname not in LOCAL_NAMES:
             raise Problem(421, "host", "without keys this answers to 127.0.0.1 and localhost only")

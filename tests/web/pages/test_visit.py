@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,8 +15,9 @@ from nightmail.core.tenancy import SESSION, digest
 from nightmail.testing import ManualClock
 from nightmail.web.pages.visit import COOKIE
 from nightmail.web.settings import Settings
-from tests.web.desk import opened
-from tests.web.pages.visitor import HTML, form_token, sign_in
+from nightmail.worker.history import History
+from tests.web.desk import PATIENCE, opened
+from tests.web.pages.visitor import HTML, form_token, look, sign_in
 
 
 async def test_without_keys_pages_are_open_to_this_machine_s_names_only(tmp_path: Path) -> None:
@@ -102,6 +105,26 @@ async def test_a_session_ends_with_its_key_and_by_signing_out(tmp_path: Path) ->
         assert COOKIE not in office.http.cookies
         again = await office.get("/runs", headers={**HTML, "Cookie": f"{COOKIE}={kept}"})
         assert again.status_code == 303
+
+
+async def test_a_page_that_is_live_ends_with_the_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path) as office:
+        await sign_in(office, await office.client.keys.add("ours"))
+        token = form_token(await look(office, "/runs"))
+        looked, unfinished = asyncio.Event(), History.unfinished
+
+        async def seen(history: History, **bound: Any) -> object:
+            looked.set()
+            return await unfinished(history, **bound)
+
+        monkeypatch.setattr(History, "unfinished", seen)
+        async with asyncio.timeout(PATIENCE):
+            watching = asyncio.create_task(office.get("/live"))
+            await looked.wait()
+            await office.post("/sign-out", data={"form_token": token})
+            assert (await watching).status_code == 200
 
 
 async def test_a_session_ends_by_itself(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -17,7 +17,7 @@ from nightmail.telemetry import EventName
 from nightmail.web.api.views import run_shown
 from nightmail.web.asked import Asked
 from nightmail.web.changes import COMMENT, changes
-from nightmail.web.keys import OwnRun, Reader
+from nightmail.web.keys import Keyring, OwnRun, Reader
 from nightmail.web.loops import Loops
 from nightmail.web.problems import documented
 
@@ -32,12 +32,15 @@ STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream"
 async def watch_run(run_id: OwnRun, request: Request, client: Asked, asker: Reader) -> StreamingResponse:
     """Events `run`, each with the run as JSON, until one `end` when it is over; `put_off` when a worker
     cannot drive it and tries again later, with a `message` and the kind of `error`. Ends without `end` when
-    the service stops: ask again."""
-    told = _told(client, run_id, request.app.state.loops)
+    the service stops, or the key is revoked: ask again."""
+    keyring: Keyring = request.app.state.keyring
+    told = _told(client, run_id, request.app.state.loops, lambda: keyring.knows(asker))
     return StreamingResponse(told, media_type="text/event-stream")
 
 
-async def _told(client: Client, run_id: str, loops: Loops) -> AsyncIterator[str]:
+async def _told(
+    client: Client, run_id: str, loops: Loops, may_look: Callable[[], Awaitable[bool]]
+) -> AsyncIterator[str]:
     async def look() -> tuple[RunStatus, Event | None]:
         newest = await client.events(run_id, limit=1)
         status = await client.status(run_id)
@@ -48,6 +51,7 @@ async def _told(client: Client, run_id: str, loops: Loops) -> AsyncIterator[str]
         look,
         lambda seen: (run_shown(seen[0]).model_dump_json(exclude={"eta_seconds"}), seen[1] and seen[1].at),
         loops,
+        may_look=may_look,
     )
     async for seen in found:
         if seen is None:

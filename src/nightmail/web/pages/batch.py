@@ -45,6 +45,7 @@ async def watch_batch(request: Request, batch_id: str, client: Asked, viewer: Lo
 
     return stream(
         request,
+        viewer,
         lambda: client.inquiries.batch(batch_id),
         lambda found: (found.batch, found.object_seen_at, len(found.events)),
         draw,

@@ -16,7 +16,7 @@ from fastapi.responses import StreamingResponse
 from nightmail.web.changes import COMMENT, EVERY, changes
 from nightmail.web.loops import Loops
 from nightmail.web.pages.frame import HEADERS, TEMPLATES
-from nightmail.web.pages.visit import Viewer
+from nightmail.web.pages.visit import Viewer, still_looks
 
 T = TypeVar("T")
 Parts = Mapping[str, str]
@@ -34,6 +34,7 @@ def drawn(templates: Sequence[str], viewer: Viewer, values: Mapping[str, Any]) -
 
 def stream(
     request: Request,
+    viewer: Viewer,
     look: Callable[[], Awaitable[T]],
     shape: Callable[[T], Hashable],
     draw: Callable[[T], Awaitable[Parts]],
@@ -41,12 +42,16 @@ def stream(
     is_over: Callable[[T], bool] = lambda _: False,
     every: float = EVERY,
 ) -> StreamingResponse:
-    """Events `parts`, each a JSON object of the parts that are other than before, until one `end`."""
+    """Events `parts`, each a JSON object of the parts that are other than before, until one `end`, or
+    until the viewer may look no more."""
     loops: Loops = request.app.state.loops
+
+    async def may_look() -> bool:
+        return await still_looks(request, viewer)
 
     async def told() -> AsyncIterator[str]:
         shown: dict[str, str] = {}
-        async for found in changes(look, shape, loops, every=every):
+        async for found in changes(look, shape, loops, may_look=may_look, every=every):
             if found is None:
                 yield COMMENT
                 continue

@@ -74,7 +74,7 @@ async def watch_overview(
     async def draw(found: tuple[datetime, list[RunStatus]]) -> dict[str, str]:
         return drawn(PARTS, viewer, await _values(client, viewer, found[1], span))
 
-    return stream(request, look, shape, draw, every=EVERY)
+    return stream(request, viewer, look, shape, draw, every=EVERY)
 
 
 async def _values(client: Client, viewer: Viewer, runs: list[RunStatus], span: Span | None) -> dict[str, Any]:

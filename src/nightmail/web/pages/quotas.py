@@ -37,7 +37,7 @@ async def watch_quotas(request: Request, client: Asked, viewer: Looking) -> Stre
         # A block ends by itself: what is said of it is looked at each minute.
         return repr((values["quotas"], values["events"], values["now"].replace(second=0, microsecond=0)))
 
-    return stream(request, lambda: _values(client, viewer), shape, draw)
+    return stream(request, viewer, lambda: _values(client, viewer), shape, draw)
 
 
 async def _values(client: Client, viewer: Viewer) -> dict[str, Any]:

@@ -64,6 +64,7 @@ async def watch_run(request: Request, run_id: OwnRun, client: Asked, viewer: Loo
 
     return stream(
         request,
+        viewer,
         lambda: client.status(run_id),
         lambda status: run_shown(status).model_dump_json(exclude={"eta_seconds"}),
         draw,

@@ -15,6 +15,7 @@ from typing import Annotated, NamedTuple
 
 from fastapi import Depends, Form, Request
 
+from nightmail.client import Client
 from nightmail.core.scope import Scope
 from nightmail.web.asked import Asked
 from nightmail.web.keys import Asker, Keyring, refuse_others
@@ -54,6 +55,16 @@ async def _viewer(request: Request) -> Viewer:
 
 
 Looking = Annotated[Viewer, Depends(_viewer)]
+
+
+async def still_looks(request: Request, viewer: Viewer) -> bool:
+    """May the viewer go on looking at a page that is live? Not with a key that was revoked, nor after
+    signing out."""
+    if viewer.session is not None:
+        client: Client = request.app.state.client
+        return await client.keys.signed_in(viewer.session) is not None
+    keyring: Keyring = request.app.state.keyring
+    return await keyring.knows(viewer.asker)
 
 
 async def _steering(viewer: Looking, form_token: Annotated[str, Form()] = "") -> Viewer:
