@@ -53,6 +53,13 @@ async def test_it_tells_what_came_of_the_run_and_why_records_failed(tmp_path: Pa
         assert page.count('role="img"') >= 2, "its course is drawn"
 
 
+async def test_a_page_names_the_source_without_the_folders_of_the_service(tmp_path: Path) -> None:
+    async with opened(tmp_path) as office:
+        page = await look(office, f"/runs/{await office.start()}")
+        assert "Colours over rows.jsonl" in words(page)
+        assert str(tmp_path) not in part(page, "head")
+
+
 async def test_texts_are_hidden_where_they_are_to_be(tmp_path: Path, simulator: Any) -> None:
     hidden = Settings(hide_texts=True)
     async with opened(tmp_path, base_url=simulator.url, working=True, settings=hidden) as office:

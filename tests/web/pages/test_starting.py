@@ -11,7 +11,7 @@ import pytest
 
 from nightmail.web.settings import Settings
 from tests.web.desk import HOST, TASK, Office, opened
-from tests.web.pages.visitor import HTML, form_token, look, press, sign_in, words
+from tests.web.pages.visitor import HTML, actions, form_token, look, press, sign_in, words
 
 ROWS = b'{"id": "a", "text": "moss"}\n{"id": "b", "text": "rust"}\n'
 FIELDS = {
@@ -59,6 +59,16 @@ async def test_the_plan_is_shown_and_nothing_is_started_before_somebody_says_so(
         declared = Path(spec.task).read_text()
         assert "Which colour\\nhas {text}?" in declared
         assert '"red"' in declared
+
+
+async def test_a_plan_in_which_nothing_can_be_asked_has_no_cost_and_cannot_be_started(tmp_path: Path) -> None:
+    async with opened(tmp_path) as office:
+        plan = await planned(office, **{**FIELDS, "prompt": "Which {nope}?"})
+        said = words(plan.text)
+        assert "Nothing would be sent" in said
+        assert "no request can be made of 2 (build 2)" in said
+        assert "Will cost" not in said
+        assert actions(plan.text) == {"/runs/change"}
 
 
 async def test_what_is_wrong_is_said_and_what_was_filled_in_stays(tmp_path: Path) -> None:
