@@ -547,7 +547,10 @@ async def test_a_build_that_fails_on_every_first_record_is_the_tasks_fault(tmp_p
 
     desk = Desk(tmp_path, ScriptedProvider(), task=Wrong)
 
-    with pytest.raises(TaskError, match=r"first 6 records: build raised KeyError: 'txet'\. Nothing was sent"):
+    with pytest.raises(
+        TaskError,
+        match=r"first 6 records: build raised KeyError: 'txet' \(test_loop\.py:\d+\)\. Nothing was sent",
+    ):
         await desk.drive()
     assert desk.provider.uploads == {}
 
