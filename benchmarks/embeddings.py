@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -52,12 +53,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--records", type=int, default=50_000, help="each of 1,536 numbers (50000)")
-    parser.add_argument("--port", type=int, default=8771)
+    parser.add_argument("--port", type=int, default=0, help="of the provider (a free one)")
     parser.add_argument("--folder", type=Path, help="where the files are put (a temporary folder): 3 GB")
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="nightmail-embeddings-", dir=given.folder))
     try:
-        _measure(folder, given.records, given.port)
+        _measure(folder, given.records, given.port or _free_port())
     finally:
         shutil.rmtree(folder)
 
@@ -139,6 +140,11 @@ def _watch(ours: subprocess.Popen[bytes], port: int, records: int) -> tuple[floa
 def _made(port: int) -> int:
     with urlopen(f"http://127.0.0.1:{port}/made", timeout=60) as reply:
         return int(reply.read())
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
 
 
 def _until_up(server: subprocess.Popen[bytes], port: int) -> None:

@@ -31,7 +31,6 @@ import nightmail  # noqa: E402
 RECORDS = 100
 PER_BATCH = 50_000
 AT_ONCE = 500_000
-TIMES = 9
 
 
 def main() -> None:
@@ -40,6 +39,7 @@ def main() -> None:
     )
     parser.add_argument("--rows", type=int, default=10_000_000, help="of requests: 1 GB of disk")
     parser.add_argument("--folder", type=Path, help="where the home is put (a temporary folder)")
+    parser.add_argument("--times", type=int, default=9, help="the median of so many (9)")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="nightmail-status-", dir=given.folder) as folder:
         home = Path(folder) / "home"
@@ -48,17 +48,17 @@ def main() -> None:
         _multiply(home / "nightmail.db", given.rows)
         size = (home / "nightmail.db").stat().st_size
         print(f"{given.rows:,} rows, {size / 1e6:,.0f} MB, made in {time.perf_counter() - began:.0f} s")
-        inside = asyncio.run(_inside(home))
+        inside = asyncio.run(_inside(home, given.times))
         print(f"in a process that has the home open   {inside * 1e3:>7.1f} ms")
-        for path, took in asyncio.run(_pages(home)).items():
+        for path, took in asyncio.run(_pages(home, given.times)).items():
             print(f"{'the page ' + path:<38}{took * 1e3:>7.1f} ms")
         command = [sys.executable, "-m", "nightmail"]
         for arguments in (["status", "--home", str(home)], ["--version"], ["--help"]):
-            took = _command([*command, *arguments])
+            took = _command([*command, *arguments], given.times)
             print(f"{'nightmail ' + arguments[0]:<38}{took * 1e3:>7.1f} ms")
         code = [sys.executable, "-c", "import nightmail"]
-        bare = _command([sys.executable, "-c", "pass"])
-        print(f"{'import nightmail, without the bare':<38}{(_command(code) - bare) * 1e3:>7.1f} ms")
+        took = _command(code, given.times) - _command([sys.executable, "-c", "pass"], given.times)
+        print(f"{'import nightmail, without the bare':<38}{took * 1e3:>7.1f} ms")
 
 
 def _small_run(folder: Path, home: Path) -> None:
@@ -115,17 +115,17 @@ def _copy(
     )
 
 
-async def _inside(home: Path) -> float:
+async def _inside(home: Path, times: int) -> float:
     async with nightmail.Client(home=home) as client:
         took = []
-        for _ in range(TIMES):
+        for _ in range(times):
             began = time.perf_counter()
             await client.status()
             took.append(time.perf_counter() - began)
     return statistics.median(took)
 
 
-async def _pages(home: Path) -> dict[str, float]:
+async def _pages(home: Path, times: int) -> dict[str, float]:
     """What the server takes for each page that tells of the run."""
     import httpx2
 
@@ -142,7 +142,7 @@ async def _pages(home: Path) -> dict[str, float]:
             run_id = (await client.status()).run_id
             for name, path in (("/runs/RUN", f"/runs/{run_id}"), ("/", "/"), ("/runs", "/runs")):
                 took = []
-                for _ in range(TIMES):
+                for _ in range(times):
                     began = time.perf_counter()
                     (await http.get(path, headers={"Accept": "text/html"})).raise_for_status()
                     took.append(time.perf_counter() - began)
@@ -150,18 +150,18 @@ async def _pages(home: Path) -> dict[str, float]:
     return found
 
 
-def _command(command: list[str]) -> float:
+def _command(command: list[str], times: int) -> float:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path[:2])}
 
     def once() -> None:
         subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
 
-    return _median(once)
+    return _median(once, times)
 
 
-def _median(work: Callable[[], None]) -> float:
+def _median(work: Callable[[], None], times: int) -> float:
     took = []
-    for _ in range(TIMES):
+    for _ in range(times):
         began = time.perf_counter()
         work()
         took.append(time.perf_counter() - began)
