@@ -37,6 +37,8 @@ OBJECTIONS = (429, 503)
 # A call that got no answer is made again so often before the whole batch takes a rest.
 LOST_CALLS = 3
 WISH_EVERY = 2.0
+# Another portion that has all the room tells nobody when it needs less.
+ROOM_EVERY = 0.05
 LOOK_EVERY = timedelta(seconds=0.5)
 # After so many refusals in a row a run in mode `auto`, which is small, pays the full price.
 FLEX_REFUSALS = 10
@@ -127,6 +129,7 @@ class _Calls:
         self._lost: dict[int, int] = {}
         self._wake = asyncio.Event()
         self._failure: BaseException | None = None
+        self._is_ending = False
 
     async def make(self) -> None:
         """Return when every request has its line, the run is being cancelled or the worker stopped."""
@@ -136,14 +139,13 @@ class _Calls:
                 if self._stop.is_set() and not tasks:
                     break
                 await self._affirm()
-                now = self._ports.now()
-                while self._todo and not self._stop.is_set() and self._throttle.admits(now):
+                while self._may_send():
                     member = self._todo.popleft()
-                    task = asyncio.create_task(self._one(member, self._throttle.sent()))
+                    task = asyncio.create_task(self._one_by_one(member, self._throttle.sent()))
                     tasks.add(task)
                     task.add_done_callback(partial(self._over, tasks))
                 self._wake.clear()
-                await self._ports.clock.wait(self._pause(), wake=self._wake)
+                await self._ports.clock.wait(self._pause(idle=not tasks), wake=self._wake)
                 if self._todo and await self._unwanted():
                     break
         except asyncio.CancelledError:
@@ -151,10 +153,14 @@ class _Calls:
                 task.cancel()
             raise
         finally:
+            self._is_ending = True
             if tasks:
                 await asyncio.gather(*tasks, return_exceptions=True)
         if self._failure is not None:
             raise self._failure
+
+    def _may_send(self) -> bool:
+        return bool(self._todo) and not self._stop.is_set() and self._throttle.admits(self._ports.now())
 
     async def _affirm(self) -> None:
         """Raise `LeaseLost` if the run is somebody else's: calls cost, and this process may have slept."""
@@ -162,12 +168,14 @@ class _Calls:
             now = self._affirmed_at = self._ports.now()
             await self._ports.store.batches.record(self._ports.lease, self._batch, None, now=now)
 
-    def _pause(self) -> float:
-        """Until the provider lets us go on, if it named a time and something waits for it."""
+    def _pause(self, *, idle: bool) -> float:
+        """Until the provider lets us go on, if it named a time and something waits for it; a moment, if
+        nothing of ours is on its way that would wake us when it is answered."""
         until = self._throttle.blocked_until
-        if not self._todo or until is None:
-            return WISH_EVERY
-        return min(WISH_EVERY, max(0.01, (until - self._ports.now()).total_seconds()))
+        longest = ROOM_EVERY if idle else WISH_EVERY
+        if not self._todo or until is None or (left := (until - self._ports.now()).total_seconds()) <= 0:
+            return longest
+        return min(WISH_EVERY, max(0.01, left))
 
     async def _unwanted(self) -> bool:
         """Is the run to be cancelled? Looked up now and then: calls come back by the hundred in a second."""
@@ -184,12 +192,24 @@ class _Calls:
             return False
         return not (self._run.spec.mode is Mode.AUTO and self._without_flex >= FLEX_REFUSALS)
 
-    async def _one(self, member: Member, window: int) -> None:
+    async def _one_by_one(self, member: Member, window: int) -> None:
+        """A call, and in its place the next as long as nothing else has to be looked at: what an answer
+        makes room for goes at once, not when all that came with it are taken in."""
         try:
             await self._call(member, window)
+            while self._goes_on():
+                following, window = self._todo.popleft(), self._throttle.sent()
+                if self._may_send():
+                    self._wake.set()
+                await self._call(following, window)
         except BaseException as error:
             if self._failure is None:
                 self._failure = error
+
+    def _goes_on(self) -> bool:
+        if self._is_ending or self._failure is not None:
+            return False
+        return is_fresh(self._affirmed_at, self._ports.now()) and self._may_send()
 
     def _over(self, tasks: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:
         tasks.discard(task)
