@@ -6,8 +6,10 @@ INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 # Two workers: what the smallest machines have. Tests that start processes share them.
 WORKERS ?= 2
+# Fast tests wait for threads and clocks a third of their time, and start few processes: one more than the cores.
+FAST_WORKERS ?= 3
 ARGS ?=
-# Compiled code is kept: otherwise each of the hundreds of processes of the tests would compile everything anew.
+# Compiled code is kept: otherwise each process of the tests compiles the package, and pytest each test, anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test check check-types check-layers check-tests fmt bench bench-million bench-peers bench-guard profile chaos promises docs clean
@@ -30,7 +32,7 @@ check-layers: $(READY)
 	$(BIN)/lint-imports
 
 check-tests: $(READY)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not end_to_end and not exhaustive" $(ARGS)
+	$(BIN)/python -m pytest -n $(FAST_WORKERS) --dist worksteal -m "not end_to_end and not exhaustive" $(ARGS)
 
 fmt: $(READY)
 	$(BIN)/ruff format .
