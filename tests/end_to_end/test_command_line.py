@@ -283,12 +283,12 @@ def _folder_instead_of_output(folder: Folder) -> None:
     [
         (_no_input, 2, "rows.jsonl does not exist"),
         (_empty_input, 2, "rows.jsonl is empty"),
-        (_task_with_a_wrong_column, 2, "KeyError: 'shirt'"),
+        (_task_with_a_wrong_column, 2, "KeyError: 'shirt' (sections.py:"),
         (_task_with_a_syntax_error, 2, "sections.py:1: invalid syntax"),
         (_broken_row, 2, "rows.jsonl:401: not JSON"),
         (_duplicate_key, 2, "'p7' at "),
         (_no_key, 2, "OPENAI_API_KEY"),
-        (_nobody_there, 4, "cannot reach the server"),
+        (_nobody_there, 4, "cannot use the server: no connection"),
         (_folder_instead_of_output, 2, "out.parquet"),
     ],
     ids=lambda each: each.__name__.strip("_") if callable(each) else None,
@@ -314,6 +314,7 @@ def test_a_refused_key_says_what_to_set(tmp_path: Path) -> None:
         tried = folder.nightmail(*RUN)
         assert tried.code == 2
         assert "OPENAI_API_KEY" in tried.err
+        assert "Go on with it: nightmail resume sections-" in tried.err
         assert "sk-wrong" not in tried.err
         folder.key = "sk-right"
         assert folder.nightmail(*RUN).code == 0

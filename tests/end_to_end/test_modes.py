@@ -66,7 +66,7 @@ def test_a_model_without_flex_is_told_and_nothing_is_paid(tmp_path: Path) -> Non
         ended = folder.nightmail(*RUN, "--mode", "flex")
 
         assert ended.code == 2
-        assert "Flex is not available for the model `gpt-4o-mini`" in ended.err
+        assert "Flex is not available for the model `gpt-4o-mini`. Choose" in ended.err
         assert "--mode batch" in ended.err
         assert owed(simulator.get("/_simulator/books")) == 0
 

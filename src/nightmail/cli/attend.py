@@ -23,7 +23,7 @@ from nightmail.cli.show import View, view_on
 from nightmail.cli.terminal import Terminal
 from nightmail.core.progress import RunStatus, summary
 from nightmail.core.run import RunState
-from nightmail.errors import DiskFull, NightmailError, ProviderError, StoreError
+from nightmail.errors import NightmailError
 
 if TYPE_CHECKING:
     from nightmail.cli.questions import Questions
@@ -60,10 +60,14 @@ async def carry_out(client: Client, run_id: str, terminal: Terminal) -> Exit:
     try:
         with detaching(client.stop, terminal) as detached:
             status = await watched_work(client, run_id, terminal)
-    except (ProviderError, StoreError, DiskFull):
-        terminal.note(
-            f"{run_id} is kept. Once what stopped it is mended, go on by {terminal.command('resume', run_id)}"
-        )
+    except NightmailError:
+        with contextlib.suppress(NightmailError):
+            # One of which nothing was sent, because its input was wrong, is not there any more.
+            await client.status(run_id)
+            terminal.note(
+                f"{run_id} is kept. Go on with it: {terminal.command('resume', run_id)}; "
+                f"or give it up: {terminal.command('cancel', run_id)}"
+            )
         raise
     return report(status, terminal, detached=detached.is_set())
 

@@ -225,7 +225,7 @@ class _Calls:
         except Unsupported as error:
             throttle.lost()
             if not may_cost_more(self._run):
-                raise ConfigError(f"{error}. Choose --mode batch or --mode sync.") from error
+                raise ConfigError(f"{str(error).rstrip('.')}. Choose --mode batch or --mode sync.") from error
             self._flex = False
             self._todo.append(member)
             return

@@ -80,10 +80,10 @@ class OpenAIProvider:
     async def check(self) -> None:
         """Asks for the models, which needs a key nearly everywhere; a key that may not see them may still
         do batches, so a 403 is not the last word."""
-        models = self._call("reach the server", "GET /models")
+        models = self._call("use the server", "GET /models")
         reply = await self._connection.get(models, "/models")
         if reply.status in (403, 404, 405, 501):
-            models = self._call("reach the server", "GET /batches")
+            models = self._call("use the server", "GET /batches")
             reply = await self._connection.get(models, "/batches", {"limit": 1})
         if reply.ok:
             return
