@@ -10,7 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightmail.web.plots import LEFT, NARROW, ROWS_READ_OUT, WIDE, Dot, Series, areas, columns, dots
+from nightmail.web.plots import (
+    HALF_LETTER,
+    LEFT,
+    NARROW,
+    ROWS_READ_OUT,
+    WIDE,
+    Dot,
+    Series,
+    areas,
+    columns,
+    dots,
+)
 
 BEGIN = datetime(2026, 11, 21, 8, tzinfo=UTC)
 TWO = (Series("succeeded", "of-succeeded"), Series("failed <b>", "of-failed"))
@@ -91,3 +102,14 @@ def test_every_point_is_on_the_paper(found: list[tuple[int, int, int]]) -> None:
             for letter, number in re.findall(r"([HV])([-\d.]+)", path.get("d", "")):
                 low, high = (LEFT, width) if letter == "H" else (0, height)
                 assert low <= float(number) <= high
+
+
+@given(seconds=st.integers(1, 40 * 86_400))
+def test_no_word_of_an_axis_is_cut_off(seconds: int) -> None:
+    end = BEGIN + timedelta(seconds=seconds)
+    for drawing in drawings(areas("Records", TWO, [(BEGIN, (0, 0)), (end, (10, 2))], line=20)):
+        most = float(drawing.attrib["viewBox"].split()[2])
+        for tick in drawing.findall("text[@class='tick']"):
+            half = {"end": 0.0, "middle": 0.5}[tick.attrib["text-anchor"]]
+            wide = 2 * HALF_LETTER * len(tick.text or "")
+            assert float(tick.attrib["x"]) + half * wide <= most

@@ -14,8 +14,6 @@ import orjson
 from nightmail.simulator.asks import Ask
 from nightmail.simulator.schemas import Material
 
-_MAX_SENTENCES = 2
-
 
 class Answer(NamedTuple):
     """`tokens` of output, `more` included; `finish` is chat's word: stop or length.

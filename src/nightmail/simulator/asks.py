@@ -81,11 +81,6 @@ class Ask:
         if tokens > recipe.window or (cap is not None and cap > recipe.max_output):
             self.refusal = recipe.refusal or _over_limits(recipe.model, tokens, cap)
 
-    @property
-    def input_count(self) -> int:
-        """How many inputs it counts for against the limit on embedding inputs."""
-        return 1 if self.texts is None else len(self.texts)
-
 
 class _Message(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     role: str

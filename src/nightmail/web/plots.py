@@ -20,6 +20,7 @@ WIDE, NARROW = (600, 190), (340, 170)
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 8, 22
 # A tick for so many pixels, at most.
 PER_TICK = 80
+HALF_LETTER = 3.5  # half of what a letter of a tick takes
 SECOND, MINUTE, HOUR, DAY = 1, 60, 3600, 86_400
 STEPS = (
     *(n * SECOND for n in (1, 5, 10, 30)),
@@ -155,8 +156,11 @@ class _Paper:
             yield f'<path class="rule" d="M{LEFT},{self.y(value)}H{right}"/>'
             yield self._tick(LEFT - 6, self.y(value) + 4, words, "end")
         for at, words in _times(begin, end, (self.width - LEFT - RIGHT) // PER_TICK):
-            yield f'<path class="mark" d="M{self.x(at)},{ground}v4"/>'
-            yield self._tick(self.x(at), ground + 16, words, "middle")
+            x = self.x(at)
+            yield f'<path class="mark" d="M{x},{ground}v4"/>'
+            # What would be cut off at the edge ends there.
+            is_cut = x + len(words) * HALF_LETTER > self.width
+            yield self._tick(self.width if is_cut else x, ground + 16, words, "end" if is_cut else "middle")
         yield f'<path class="ground" d="M{LEFT},{ground}H{right}"/>'
 
     def _tick(self, x: float, y: float, words: str, anchor: str) -> str:

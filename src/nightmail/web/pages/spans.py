@@ -12,7 +12,6 @@ from nightmail.core.batch import Batch, BatchState, Phase
 WIDTH = 1000
 # So that what was quick can be seen.
 LEAST = 6.0
-ENDED_BADLY = (Phase.FAILED, Phase.EXPIRED, Phase.CANCELLED)
 
 
 class Strip(NamedTuple):
