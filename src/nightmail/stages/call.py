@@ -12,7 +12,6 @@ import asyncio
 import os
 from collections import deque
 from datetime import datetime, timedelta
-from functools import partial
 from io import FileIO
 
 from nightmail.core.batch import Batch, Phase
@@ -130,20 +129,17 @@ class _Calls:
         self._wake = asyncio.Event()
         self._failure: BaseException | None = None
         self._is_ending = False
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def make(self) -> None:
         """Return when every request has its line, the run is being cancelled or the worker stopped."""
-        tasks: set[asyncio.Task[None]] = set()
+        tasks = self._tasks
         try:
             while (self._todo or tasks) and self._failure is None:
                 if self._stop.is_set() and not tasks:
                     break
                 await self._affirm()
-                while self._may_send():
-                    member = self._todo.popleft()
-                    task = asyncio.create_task(self._one_by_one(member, self._throttle.sent()))
-                    tasks.add(task)
-                    task.add_done_callback(partial(self._over, tasks))
+                self._fill()
                 self._wake.clear()
                 await self._ports.clock.wait(self._pause(idle=not tasks), wake=self._wake)
                 if self._todo and await self._unwanted():
@@ -159,8 +155,18 @@ class _Calls:
         if self._failure is not None:
             raise self._failure
 
-    def _may_send(self) -> bool:
-        return bool(self._todo) and not self._stop.is_set() and self._throttle.admits(self._ports.now())
+    def _fill(self) -> None:
+        """Send what there is room for, unless something else has to be looked at before."""
+        if self._is_ending or self._failure is not None:
+            return
+        now = self._ports.now()
+        if not is_fresh(self._affirmed_at, now):
+            return
+        while self._todo and not self._stop.is_set() and self._throttle.admits(now):
+            member = self._todo.popleft()
+            task = asyncio.create_task(self._one(member, self._throttle.sent()))
+            self._tasks.add(task)
+            task.add_done_callback(self._over)
 
     async def _affirm(self) -> None:
         """Raise `LeaseLost` if the run is somebody else's: calls cost, and this process may have slept."""
@@ -192,27 +198,17 @@ class _Calls:
             return False
         return not (self._run.spec.mode is Mode.AUTO and self._without_flex >= FLEX_REFUSALS)
 
-    async def _one_by_one(self, member: Member, window: int) -> None:
-        """A call, and in its place the next as long as nothing else has to be looked at: what an answer
-        makes room for goes at once, not when all that came with it are taken in."""
+    async def _one(self, member: Member, window: int) -> None:
         try:
             await self._call(member, window)
-            while self._goes_on():
-                following, window = self._todo.popleft(), self._throttle.sent()
-                if self._may_send():
-                    self._wake.set()
-                await self._call(following, window)
+            # What an answer makes room for goes at once, not when all that came with it are taken in.
+            self._fill()
         except BaseException as error:
             if self._failure is None:
                 self._failure = error
 
-    def _goes_on(self) -> bool:
-        if self._is_ending or self._failure is not None:
-            return False
-        return is_fresh(self._affirmed_at, self._ports.now()) and self._may_send()
-
-    def _over(self, tasks: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:
-        tasks.discard(task)
+    def _over(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
         self._wake.set()
 
     async def _call(self, member: Member, window: int) -> None:
