@@ -65,6 +65,9 @@ def test_status_is_timed_on_as_many_rows_as_were_asked_for(tmp_path):
     assert title.startswith("1,000 rows, ")
     assert [line.split("   ")[0] for line in times] == [
         "in a process that has the home open",
+        "the page /runs/RUN",
+        "the page /",
+        "the page /runs",
         "nightmail status",
         "nightmail --version",
         "nightmail --help",

@@ -61,7 +61,7 @@ def test_no_file_is_taken_twice_whatever_is_killed(tmp_path: Path) -> None:
 
         asked = 0
         for number in range(2):
-            rows = [{"id": f"{number}-{n}", "short": "a game", "body": "to play"} for n in range(5)]
+            rows = [{"id": f"{number}-{n}", "short": "a game", "body": f"to play {n}"} for n in range(5)]
             text = "".join(json.dumps(row) + "\n" for row in rows)
             (tmp_path / "inbox" / f"{number}.jsonl").write_text(text)
             asked += len(rows)
