@@ -58,9 +58,12 @@ class Filling:
         if (task := self._task) is None:
             return
         self._ended, self._task = True, None
-        await asyncio.wait([task], timeout=GRACE)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        try:
+            await asyncio.wait([task], timeout=GRACE)
+        finally:
+            # Also when this is cancelled: left alone, it would go on after the store is closed.
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     def _is_over(self) -> bool:
         return self._ended or self._stop.is_set()
