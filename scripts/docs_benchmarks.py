@@ -24,7 +24,7 @@ FACTS = ("durable", "tokens", "validation", "retry", "recovery", "output")
 OURS = [
     [
         "**nightmail**",
-        "yes: a row for each request, the lines sent and the files that came, synced to disk",
+        "yes: each request and its state, the lines sent and the files that came, synced to disk",
         "exactly, each request before it is planned",
         "the output's type, and the task's own check",
         "line errors, cut off, malformed and rejected answers, each in its way",

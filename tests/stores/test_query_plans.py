@@ -44,7 +44,10 @@ def test_copies_are_looked_through_in_their_order_and_their_firsts_are_looked_up
     assert steps(database, "list_due_copies") == [
         "SEARCH c USING PRIMARY KEY (run_no=? AND seq>?)",
         "SEARCH q USING PRIMARY KEY (run_no=? AND seq=?)",
-        "SEARCH f USING PRIMARY KEY (run_no=? AND seq=?)",
+        "SEARCH f USING PRIMARY KEY (run_no=? AND seq=?) LEFT-JOIN",
+        "SEARCH s USING INDEX stretches_by_run (run_no=? AND first_seq=?) LEFT-JOIN",
+        "CORRELATED SCALAR SUBQUERY 1",
+        "SEARCH b USING COVERING INDEX stretches_by_run (run_no=? AND first_seq<?)",
     ]
 
 

@@ -162,6 +162,7 @@ async def _record(
             lengths=rows.lengths,
         ),
         failed=built.failed,
+        alone=run.spec.skip_bad_rows,
     )
     same = Same(built.digests, firsts.add(built.digests, rows.seqs)) if firsts is not None else None
     await ports.store.requests.record_shard(ports.lease, shard, now=ports.now(), same=same)

@@ -20,6 +20,7 @@ from nightmail.stores.database import Database, Transaction, at
 from nightmail.stores.events import insert_event
 from nightmail.stores.looks import tell_end, write_seen
 from nightmail.stores.rows import batch_of
+from nightmail.stores.stretches import of_batch, put_in_batch, unpack
 from nightmail.stores.tallies import move_tally
 from nightmail.telemetry import EventName
 
@@ -68,6 +69,7 @@ class SqliteBatches:
     async def record_recalled(self, lease: Lease, batch: Batch) -> Batch:
         def work(tx: Transaction) -> Batch:
             tx.fence(lease)
+            unpack(tx, batch.run_no, of_batch(tx, batch.batch_no))
             moved = tx.run(
                 "recall_batch",
                 run_no=batch.run_no,
@@ -236,20 +238,12 @@ def _insert(tx: Transaction, run_no: int, new: NewBatch, now: datetime) -> Batch
         now=at(now),
     )
     in_batch = move_request(RequestState.READY, RequestEvent.BATCHED)
-    moved = waiting = 0
-    if last - first + 1 == len(new.seqs) and first > run["planned_seq"]:
-        moved = tx.run(
-            "batch_range",
-            batch_no=number,
-            run_no=run_no,
-            first=first,
-            last=last,
-            group_no=new.group.group_no,
-        )
-    if not moved:
-        seqs = msgspec.json.encode(new.seqs).decode()
+    moved, rows = put_in_batch(tx, run_no, new.seqs, number)
+    waiting = 0
+    if rows:
+        seqs = msgspec.json.encode(rows).decode()
         waiting = sum(row["n"] for row in tx.rows("count_waiting", run_no=run_no, seqs=seqs))
-        moved = tx.many("batch_one", ((number, run_no, seq) for seq in new.seqs))
+        moved += tx.many("batch_one", ((number, run_no, seq) for seq in rows))
     if moved != len(new.seqs):
         raise IllegalMove(
             f"batch of requests {first} to {last}: {len(new.seqs) - moved} of them were not ready any more"

@@ -1,21 +1,24 @@
 """What goes into batches and comes out of them: the requests that are ready for one, those that are in one
-and where their lines are, and where the answers are."""
+and where their lines are, and which have succeeded. Of each there are rows and stretches."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import accumulate
+from operator import attrgetter, itemgetter
 
 import msgspec
 
-from nightmail.core.answer_index import AnswerIndex
 from nightmail.core.batch import Batch
 from nightmail.core.planning import Item
 from nightmail.core.request import Endpoint, RequestState
 from nightmail.core.retry import LONGEST_DELAY
-from nightmail.stores.base import Address, Asked, Before, Group, Key, Member, Ready, RequestRow
+from nightmail.stores.base import Address, Asked, Before, Group, Key, Member, Ready
 from nightmail.stores.database import Transaction, at
-from nightmail.stores.rows import request_of, span_of
+from nightmail.stores.rows import span_of
+from nightmail.stores.stretches import Stretch, between, keys_of, numbers_of, of_batch, sizes_of
 
 
 def read_ready(tx: Transaction, run_no: int, now: datetime, limit: int) -> list[Ready]:
@@ -37,18 +40,56 @@ def read_ready(tx: Transaction, run_no: int, now: datetime, limit: int) -> list[
     after = run["planned_seq"]
     for group in groups:
         left = limit - sum(len(each.items) for each in ready)
-        new = tx.rows("list_new", Item, run_no=run_no, after=after, group_no=group.group_no, limit=left)
+        new = _new(tx, run_no, group.group_no, after, left)
         if new:
             ready.append(Ready(group, new))
     return ready
 
 
+def _new(tx: Transaction, run_no: int, group_no: int, after: int, limit: int) -> list[Item]:
+    key = {"run_no": run_no, "group_no": group_no}
+    stretched: list[Item] = []
+    for stretch in tx.rows("list_ready_stretches", Stretch, **key):
+        if len(stretched) >= limit:
+            break
+        sizes = sizes_of(tx, stretch)
+        seqs = range(stretch.first_seq, stretch.last_seq + 1)
+        stretched += map(Item, seqs, sizes.tokens, sizes.lengths, sizes.each_inputs())
+    rows = tx.rows("list_new", Item, after=after, limit=limit, **key)
+    if rows:
+        stretched = sorted([*stretched, *rows], key=attrgetter("seq"))
+    return stretched[:limit]
+
+
 def read_members(tx: Transaction, batch: Batch, seqs: Sequence[int] | None) -> list[Member]:
     """All that wait for an outcome, or those of them with these numbers."""
     if seqs is None:
-        return tx.rows("list_members", Member, **span_of(batch))
-    wanted = msgspec.json.encode(seqs).decode()
-    return tx.rows("list_some_members", Member, run_no=batch.run_no, batch_no=batch.batch_no, seqs=wanted)
+        rows = tx.rows("list_members", Member, **span_of(batch))
+    else:
+        said = msgspec.json.encode(seqs).decode()
+        rows = tx.rows("list_some_members", Member, run_no=batch.run_no, batch_no=batch.batch_no, seqs=said)
+    stretches = of_batch(tx, batch.batch_no)
+    if not stretches:
+        return rows
+    wanted = None if seqs is None else set(seqs)
+    for stretch in stretches:
+        if wanted is not None and not any(stretch.first_seq <= seq <= stretch.last_seq for seq in wanted):
+            continue
+        sizes = sizes_of(tx, stretch)
+        columns = zip(
+            range(stretch.first_seq, stretch.last_seq + 1),
+            keys_of(tx, stretch),
+            sizes.tokens,
+            accumulate(sizes.lengths, initial=stretch.offset),
+            sizes.lengths,
+            strict=False,
+        )
+        rows += [
+            Member(seq, key, 0, 0, tokens, stretch.file_no, offset, length, 0, 0, 0)
+            for seq, key, tokens, offset, length in columns
+            if wanted is None or seq in wanted
+        ]
+    return sorted(rows, key=attrgetter("seq"))
 
 
 def read_asked(tx: Transaction, batch: Batch) -> Asked:
@@ -56,35 +97,61 @@ def read_asked(tx: Transaction, batch: Batch) -> Asked:
     seqs: list[int] = []
     keys: list[Key] = []
     tokens: list[int] = []
+    for stretch in of_batch(tx, batch.batch_no):
+        seqs += range(stretch.first_seq, stretch.last_seq + 1)
+        keys += keys_of(tx, stretch)
+        tokens += sizes_of(tx, stretch).tokens
+    stretched = len(seqs)
     for seq, key, counted in tx.each("list_asked", **span_of(batch)):
         seqs.append(seq)
         keys.append(key)
         tokens.append(counted)
+    if 0 < stretched < len(seqs):
+        order = sorted(range(len(seqs)), key=seqs.__getitem__)
+        seqs, keys = [seqs[at] for at in order], [keys[at] for at in order]
+        tokens = [tokens[at] for at in order]
     before = {seq: Before(*rest) for seq, *rest in tx.each("list_asked_before", **span_of(batch))}
     return Asked(seqs=seqs, keys=keys, tokens=tokens, before=before)
-
-
-def read_request(tx: Transaction, run_no: int, seq: int) -> RequestRow | None:
-    """One request. What an accepted answer took is not in its row; an answer that was judged anew is where
-    it was when it failed."""
-    row = tx.row("read_request", run_no=run_no, seq=seq)
-    if row is None:
-        return None
-    if row["state"] != RequestState.SUCCEEDED:
-        return request_of(row)
-    packed = tx.row("read_answers", batch_no=row["batch_no"])
-    found = packed and msgspec.msgpack.decode(packed["packed"], type=AnswerIndex).find(seq)
-    return request_of(row, found or None)
 
 
 def read_ranges(tx: Transaction, batch: Batch) -> list[Address]:
     """Where a batch's lines are, in the order of its requests: whole stretches of files where nothing else
     lies between, for lines of one file are in the order of their requests."""
-    found: list[Address] = []
+    stretches = of_batch(tx, batch.batch_no)
+    if stretches:
+        rows = tx.each("list_numbered_lines", **span_of(batch))
+        found = [(seq, Address(*rest)) for seq, *rest in rows]
+        found += [(each.first_seq, Address(each.file_no, each.offset, each.bytes)) for each in stretches]
+        return [address for _, address in sorted(found, key=itemgetter(0))]
+    addresses: list[Address] = []
     beyond = 0
     for row in tx.rows("list_ranges", **span_of(batch)):
         if row["beyond"] - row["first"] != row["bytes"] or row["first_seq"] < beyond:
-            return tx.rows("list_lines", Address, **span_of(batch))
-        found.append(Address(row["file_no"], row["first"], row["bytes"]))
+            return [Address(*rest) for _, *rest in tx.each("list_numbered_lines", **span_of(batch))]
+        addresses.append(Address(row["file_no"], row["first"], row["bytes"]))
         beyond = row["last_seq"]
-    return found
+    return addresses
+
+
+def tally_successes(tx: Transaction, run_no: int, first: int, last: int) -> dict[int, int]:
+    """How many of the requests numbered first to last succeeded in each batch."""
+    counts: Counter[int] = Counter(dict(tx.each("count_successes", run_no=run_no, first=first, last=last)))
+    for each in between(tx, run_no, first, last, RequestState.SUCCEEDED):
+        assert each.batch_no is not None
+        counts[each.batch_no] += len(numbers_of(tx, run_no, each, first, last))
+    return dict(+counts)
+
+
+def read_successes(tx: Transaction, run_no: int, first: int, last: int) -> list[tuple[int, int]]:
+    """(seq, batch_no) of the succeeded requests numbered first to last."""
+    found: list[tuple[int, int]] = []
+    for each in between(tx, run_no, first, last, RequestState.SUCCEEDED):
+        assert each.batch_no is not None
+        batch_no = each.batch_no
+        found += [(seq, batch_no) for seq in numbers_of(tx, run_no, each, first, last)]
+    rows = tx.rows("list_successes", _pair, run_no=run_no, first=first, last=last)
+    return sorted([*found, *rows]) if rows else found
+
+
+def _pair(seq: int, batch_no: int) -> tuple[int, int]:
+    return seq, batch_no

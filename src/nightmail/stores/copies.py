@@ -18,6 +18,7 @@ from nightmail.stores.base import Address, Failure, Key, Lease
 from nightmail.stores.base_copies import CopyCounts, DueCopy, Same, Shared, Told
 from nightmail.stores.database import Database, Transaction, at
 from nightmail.stores.rows import address_of
+from nightmail.stores.stretches import between, keys_of, numbers_of
 from nightmail.stores.tallies import add_tally, move_tally
 
 
@@ -33,16 +34,18 @@ class SqliteCopies:
             shard = tx.row("read_shard", run_no=run_no, shard_no=shard_no)
             if kept is None or shard is None:
                 return None
-            last = shard["first_seq"] + shard["record_count"] - 1
-            rows = tx.rows("list_built", int, run_no=run_no, first=shard["first_seq"], last=last)
-            return kept["digests"], rows
+            first, last = shard["first_seq"], shard["first_seq"] + shard["record_count"] - 1
+            built = tx.rows("list_built", int, run_no=run_no, first=first, last=last)
+            for stretch in between(tx, run_no, first, last):
+                built += numbers_of(tx, run_no, stretch, first, last)
+            return kept["digests"], sorted(built)
 
         return await self._database.read(work)
 
     async def due(self, run_no: int, *, after: int, limit: int) -> Sequence[DueCopy]:
         def work(tx: Transaction) -> list[DueCopy]:
             rows = tx.each("list_due_copies", run_no=run_no, after=after, limit=limit)
-            return _with_answers(tx, list(rows))
+            return _with_answers(tx, run_no, list(rows))
 
         return await self._database.read(work)
 
@@ -168,9 +171,9 @@ def _answer_of(copy: DueCopy) -> Sequence[int | None]:
     return copy.answer or (None, None, None)
 
 
-def _with_answers(tx: Transaction, rows: Sequence[tuple[Any, ...]]) -> list[DueCopy]:
+def _with_answers(tx: Transaction, run_no: int, rows: Sequence[tuple[Any, ...]]) -> list[DueCopy]:
     """Where the answer that a first has succeeded with is, and what it took, is in its batch's index, if it
-    was not judged anew."""
+    was not judged anew; the key of one without a row is in its stretch."""
     wanted: dict[int, set[int]] = {}
     for _, _, first_seq, _, state, _, batch_no, *_ in rows:
         if state == RequestState.SUCCEEDED:
@@ -179,7 +182,22 @@ def _with_answers(tx: Transaction, rows: Sequence[tuple[Any, ...]]) -> list[DueC
     for batch_no, seqs in wanted.items():
         if (row := tx.row("read_answers", batch_no=batch_no)) is not None:
             found |= msgspec.msgpack.decode(row["packed"], type=AnswerIndex).find_all(seqs)
-    return [_due_copy(*row, found=found.get(row[2])) for row in rows]
+    keys = _keys(tx, run_no, [first_seq for _, _, first_seq, first_key, *_ in rows if first_key is None])
+    return [
+        _due_copy(seq, key, first_seq, keys.get(first_seq, first_key), *rest, found=found.get(first_seq))
+        for seq, key, first_seq, first_key, *rest in rows
+    ]
+
+
+def _keys(tx: Transaction, run_no: int, seqs: Sequence[int]) -> dict[int, Key]:
+    found: dict[int, Key] = {}
+    if seqs:
+        for stretch in between(tx, run_no, min(seqs), max(seqs)):
+            mine = [seq for seq in seqs if stretch.first_seq <= seq <= stretch.last_seq]
+            if mine:
+                keys = keys_of(tx, stretch)
+                found |= {seq: keys[stretch.at(seq)] for seq in mine}
+    return found
 
 
 def _due_copy(

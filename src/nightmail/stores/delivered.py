@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from nightmail.core.request import RequestState
 from nightmail.stores.base import Key, Lease
 from nightmail.stores.database import Database, Transaction
+from nightmail.stores.stretches import between, keys_of, numbers_of
 
 
 class SqliteDelivered:
@@ -34,7 +36,20 @@ class SqliteDelivered:
     async def record(self, lease: Lease, schedule_no: int, first: int, last: int) -> None:
         def work(tx: Transaction) -> None:
             tx.fence(lease)
-            tx.run("remember_delivered", schedule_no=schedule_no, run_no=lease.run_no, first=first, last=last)
+            span = {"run_no": lease.run_no, "first": first, "last": last}
+            tx.run("remember_delivered", schedule_no=schedule_no, **span)
+            stretches = between(tx, **span, state=RequestState.SUCCEEDED)
+            contents = dict(tx.each("list_contents", **span)) if stretches else {}
+            for stretch in stretches:
+                keys = keys_of(tx, stretch)
+                tx.many(
+                    "remember_one",
+                    (
+                        (schedule_no, keys[stretch.at(seq)], contents[seq], lease.run_no)
+                        for seq in numbers_of(tx, lease.run_no, stretch, first, last)
+                        if seq in contents
+                    ),
+                )
 
         await self._database.write(work)
 

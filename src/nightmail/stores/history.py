@@ -13,6 +13,7 @@ from nightmail.core.progress import Totals
 from nightmail.core.run import Run
 from nightmail.stores.base_history import StoredLine
 from nightmail.stores.database import Database, at, moment
+from nightmail.stores.lookups import first_line
 from nightmail.stores.rows import batch_of, run_of
 
 
@@ -84,5 +85,5 @@ class SqliteHistory:
         return [Example(Reason(row["reason"]), row["seq"], row["key"], row["message"]) for row in rows]
 
     async def first_request(self, run_no: int) -> StoredLine | None:
-        row = await self._database.read(lambda tx: tx.row("read_first_line", run_no=run_no))
-        return StoredLine(row["path"], row["offset"], row["length"]) if row else None
+        found = await self._database.read(lambda tx: first_line(tx, run_no))
+        return StoredLine(*found) if found else None

@@ -16,12 +16,9 @@ from nightmail.stores.base_inquiries import BatchWhole, Cause, Failing, Look, Tr
 from nightmail.stores.base_pages import PageRow
 from nightmail.stores.database import Database, Transaction, moment
 from nightmail.stores.events import event_of
-from nightmail.stores.pages import page_row
+from nightmail.stores.lookups import find_keys, page_row
 from nightmail.stores.rows import batch_of, run_of
 from nightmail.stores.tallies import read_tally
-
-# No text that begins with another sorts behind that text with this after it.
-BEYOND = "\U0010ffff"
 
 
 class SqliteInquiries:
@@ -114,16 +111,11 @@ class SqliteInquiries:
         upto: int,
         limit: int,
     ) -> Sequence[tuple[int, Key]]:
-        stretch = {"run_no": run_no, "after": after, "upto": upto, "limit": limit, "text": text}
-
-        def work(tx: Transaction) -> list[tuple[int, Key]]:
-            if not beginning:
-                return tx.rows("find_key", _pair, number=number, **stretch)
-            if number is not None:
-                return tx.rows("find_numbers_beginning", _pair, **stretch)
-            return tx.rows("find_keys_between", _pair, beyond=text + BEYOND, **stretch)
-
-        return await self._database.read(work)
+        return await self._database.read(
+            lambda tx: find_keys(
+                tx, run_no, text, number=number, beginning=beginning, after=after, upto=upto, limit=limit
+            )
+        )
 
     async def given_quotas(self) -> Mapping[str, tuple[int, int]]:
         rows = await self._database.read(lambda tx: tx.rows("list_given_quotas"))
@@ -135,10 +127,6 @@ class SqliteInquiries:
 
     async def uses(self, *, tenant: str | None) -> Sequence[Use]:
         return await self._database.read(lambda tx: tx.rows("list_uses", Use, tenant=tenant))
-
-
-def _pair(seq: int, key: Key) -> tuple[int, Key]:
-    return seq, key
 
 
 def _look(row: sqlite3.Row) -> Look:

@@ -46,8 +46,7 @@ class Address(NamedTuple):
 
 
 class ReadyRows(msgspec.Struct, frozen=True, kw_only=True):
-    """Requests as they enter, not in a batch yet: a column each, all of one length, ascending numbers.
-    Their lines follow one another in the shard's file, in this order."""
+    """Requests as they enter: columns of one length, ascending numbers, lines in this order in the file."""
 
     seqs: list[int] = []
     keys: list[Key] = []
@@ -69,10 +68,10 @@ class FailedRow(NamedTuple):
 class Shard(msgspec.Struct, frozen=True, kw_only=True):
     """The requests made from one piece of the source: one transaction.
 
-    `position` is where reading goes on; `source_path` and `source_row` say where the piece began.
-    The request lines are in `file_path` (relative to the spool), the piece itself in `piece_path`
-    (None where the task never asks for records again). Of its `record_count` records those that are neither
-    ready nor failed are left out, as unchanged."""
+    `position` is where reading goes on; `source_path` and `source_row` say where the piece began. The request
+    lines are in `file_path` (relative to the spool), the piece itself in `piece_path` (None where the task
+    never asks for records again). Of its `record_count` records those that are neither ready nor failed are
+    left out, as unchanged. The keys of those that are `alone` will be compared."""
 
     shard_no: int
     first_seq: int
@@ -85,6 +84,7 @@ class Shard(msgspec.Struct, frozen=True, kw_only=True):
     piece_path: str | None
     ready: ReadyRows
     failed: list[FailedRow]
+    alone: bool = False
 
 
 class StoredShard(NamedTuple):

@@ -17,6 +17,7 @@ from nightmail.stores.base import BatchSums, FailedRow, Setback
 from nightmail.stores.batches import record_batch
 from nightmail.stores.database import Transaction, at
 from nightmail.stores.rows import span_of
+from nightmail.stores.stretches import of_batch, settle_members
 from nightmail.stores.tallies import add_tally, move_tally
 
 
@@ -33,7 +34,8 @@ def settle(
     `IllegalMove` if the outcomes are not exactly those of the requests that wait for one."""
     run_no, batch_no = batch.run_no, batch.batch_no
     succeeded = move_request(RequestState.IN_BATCH, RequestEvent.SUCCEEDED)
-    moved, answered = 0, len(successes)
+    answered = len(successes)
+    moved = settle_members(tx, batch, (each.seq for each in setbacks))
     if setbacks:
         moved += tx.many("set_back_one", (_set_back(each, run_no, batch_no) for each in setbacks))
         # Before its line is replaced: an attempt names the line that was sent.
@@ -78,7 +80,7 @@ def settle_extras(tx: Transaction, extras: Sequence[tuple[Batch, BatchSums]], no
 def _still_in(tx: Transaction, batch: Batch) -> int:
     row = tx.row("count_members", **span_of(batch))
     assert row is not None
-    return int(row["n"])
+    return int(row["n"]) + sum(each.rest for each in of_batch(tx, batch.batch_no))
 
 
 def _close(tx: Transaction, batch: Batch, sums: BatchSums, event: BatchEvent, now: datetime) -> Batch:

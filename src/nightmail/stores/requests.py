@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import accumulate, repeat
 
 from nightmail.core.answer_index import AnswerIndex
 from nightmail.core.batch import Batch
@@ -34,12 +33,21 @@ from nightmail.stores.base import (
     Tally,
 )
 from nightmail.stores.batches import insert_batches
-from nightmail.stores.batching import read_asked, read_members, read_ranges, read_ready, read_request
+from nightmail.stores.batching import (
+    read_asked,
+    read_members,
+    read_ranges,
+    read_ready,
+    read_successes,
+    tally_successes,
+)
 from nightmail.stores.copies import follow_again, insert_copies, save_revalidated
 from nightmail.stores.database import Database, Transaction, moment
+from nightmail.stores.lookups import read_request
 from nightmail.stores.outcomes import record_unsent, settle, settle_extras
 from nightmail.stores.rows import attempt_of, failure_of
 from nightmail.stores.runs import move
+from nightmail.stores.stretches import insert_ready, unpack_ready
 from nightmail.stores.tallies import add_tally, move_tally, read_tally
 
 
@@ -83,13 +91,8 @@ class SqliteRequests:
                 source_row=shard.source_row,
                 piece_path=shard.piece_path,
             )
-            tx.many(
-                "insert_ready",
-                zip(
-                    repeat(run_no), ready.seqs, ready.keys, ready.group_nos, ready.tokens, ready.inputs,
-                    repeat(file_no), accumulate(ready.lengths, initial=0), ready.lengths, strict=False,
-                ),
-            )  # fmt: skip
+            apart = {seq for seq, _ in same.copies} if same is not None else set()
+            insert_ready(tx, run_no, file_no, ready, apart=apart, alone=shard.alone)
             tx.many("insert_failed", ((run_no, row.seq, row.key, row.reason) for row in shard.failed))
             record_unsent(tx, run_no, shard.failed, now)
             add_tally(tx, run_no, "state", RequestState.READY, len(ready.seqs))
@@ -117,6 +120,7 @@ class SqliteRequests:
     async def record_failed(self, lease: Lease, rows: Sequence[FailedRow], *, now: datetime) -> None:
         def work(tx: Transaction) -> None:
             tx.fence(lease)
+            unpack_ready(tx, lease.run_no, [row.seq for row in rows])
             left = len(rows)
             for state in (RequestState.READY, RequestState.FOLLOWING):
                 new = move_request(state, RequestEvent.FAILED)
@@ -206,7 +210,8 @@ class SqliteRequests:
     async def miscounted(self, run_no: int) -> tuple[dict[str, int], dict[str, int]] | None:
         def work(tx: Transaction) -> tuple[dict[str, int], dict[str, int]] | None:
             told = {state.value: n for state, n in read_tally(tx, run_no).states.items()}
-            counted = {row["state"]: row["n"] for row in tx.rows("count_states", run_no=run_no)}
+            counted = Counter(dict(tx.each("count_states", run_no=run_no)))
+            counted.update(dict(tx.each("count_stretched", run_no=run_no)))
             return None if told == counted else (told, counted)
 
         return await self._database.read(work)
@@ -219,7 +224,13 @@ class SqliteRequests:
             for row in tx.rows("tally_unsent", run_no=run_no):
                 old = RequestState(row["state"])
                 move_tally(tx, run_no, old, move_request(old, RequestEvent.GIVEN_UP), row["n"])
-            return tx.run("give_up_unsent", run_no=run_no)
+            given_up = tx.run("give_up_unsent", run_no=run_no)
+            stretched = tx.row("tally_ready_stretches", run_no=run_no)
+            assert stretched is not None
+            ready = RequestState.READY
+            move_tally(tx, run_no, ready, move_request(ready, RequestEvent.GIVEN_UP), stretched["n"])
+            tx.run("give_up_stretches", run_no=run_no)
+            return given_up + int(stretched["n"])
 
         return await self._database.write(work)
 
@@ -227,13 +238,10 @@ class SqliteRequests:
         return await self._database.read(lambda tx: read_tally(tx, run_no))
 
     async def count_successes(self, run_no: int, first: int, last: int) -> dict[int, int]:
-        span = {"run_no": run_no, "first": first, "last": last}
-        return await self._database.read(lambda tx: dict(tx.each("count_successes", **span)))
+        return await self._database.read(lambda tx: tally_successes(tx, run_no, first, last))
 
     async def list_successes(self, run_no: int, first: int, last: int) -> list[tuple[int, int]]:
-        return await self._database.read(
-            lambda tx: tx.rows("list_successes", _pair, run_no=run_no, first=first, last=last)
-        )
+        return await self._database.read(lambda tx: read_successes(tx, run_no, first, last))
 
     async def list_failures(self, run_no: int, *, after: int, limit: int) -> list[Failure]:
         def work(tx: Transaction) -> list[Failure]:
@@ -265,10 +273,6 @@ class SqliteRequests:
     async def file_paths(self, run_no: int) -> dict[int, str]:
         rows = await self._database.read(lambda tx: tx.rows("list_files", run_no=run_no))
         return {row["file_no"]: row["path"] for row in rows}
-
-
-def _pair(seq: int, batch_no: int) -> tuple[int, int]:
-    return seq, batch_no
 
 
 def _file_no(tx: Transaction, run_no: int, path: str, size: int) -> int:

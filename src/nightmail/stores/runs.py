@@ -21,6 +21,8 @@ from nightmail.telemetry import EventName, log
 # Whose rows are forgotten with a run of which nothing was sent.
 _TABLES = (
     "requests",
+    "stretch_columns",
+    "stretches",
     "attempts",
     "shards",
     "files",

@@ -51,13 +51,18 @@ SELECT of_seq FROM copies WHERE run_no = :run_no AND seq = :seq;
 
 -- name: list_due_copies
 -- Copies that still follow, of firsts that have their final state. Where an accepted answer is and what it
--- took is in `answers`, unless it was judged anew.
-SELECT c.seq, q.key, c.of_seq, f.key, f.state, f.reason, f.batch_no, f.file_no, f.answer_file_no,
-       f.answer_offset, f.answer_length, f.spent_pusd
+-- took is in `answers`, unless it was judged anew. A first without a row is in the stretch before the next.
+SELECT c.seq, q.key, c.of_seq, f.key, coalesce(f.state, s.state), f.reason, coalesce(f.batch_no, s.batch_no),
+       coalesce(f.file_no, s.file_no), f.answer_file_no, f.answer_offset, f.answer_length,
+       CASE WHEN f.seq IS NULL THEN 0 ELSE f.spent_pusd END
 FROM copies c
 JOIN requests q ON q.run_no = c.run_no AND q.seq = c.seq AND q.state = 'following'
-JOIN requests f ON f.run_no = c.run_no AND f.seq = c.of_seq
-WHERE c.run_no = :run_no AND c.seq > :after AND f.state NOT IN ('ready', 'in_batch', 'waiting', 'following')
+LEFT JOIN requests f ON f.run_no = c.run_no AND f.seq = c.of_seq
+LEFT JOIN stretches s ON f.seq IS NULL AND s.run_no = c.run_no
+  AND s.first_seq = (SELECT max(b.first_seq) FROM stretches b
+                     WHERE b.run_no = c.run_no AND b.first_seq <= c.of_seq)
+WHERE c.run_no = :run_no AND c.seq > :after
+  AND coalesce(f.state, s.state) NOT IN ('ready', 'in_batch', 'waiting', 'following')
 ORDER BY c.seq LIMIT :limit;
 
 -- name: answer_copy

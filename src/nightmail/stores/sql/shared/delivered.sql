@@ -14,5 +14,15 @@ WHERE c.run_no = :run_no AND c.seq BETWEEN :first AND :last AND q.state = 'succe
 ON CONFLICT (schedule_no, key) DO UPDATE SET digest = excluded.digest, run_no = excluded.run_no
 WHERE excluded.run_no >= delivered.run_no;
 
+-- name: remember_one
+-- Bulk: schedule_no, key, digest, run_no. The same for one without a row.
+INSERT INTO delivered (schedule_no, key, digest, run_no)
+SELECT s.schedule_no, ?2, ?3, ?4 FROM schedules s WHERE s.schedule_no = ?1
+ON CONFLICT (schedule_no, key) DO UPDATE SET digest = excluded.digest, run_no = excluded.run_no
+WHERE excluded.run_no >= delivered.run_no;
+
+-- name: list_contents
+SELECT seq, digest FROM contents WHERE run_no = :run_no AND seq BETWEEN :first AND :last;
+
 -- name: delete_contents_of_run
 DELETE FROM contents WHERE run_no = :run_no;

@@ -71,5 +71,5 @@ WHERE e.place <= :each ORDER BY e.seq;
 
 -- name: read_first_line
 -- Records of which no request could be made have no line.
-SELECT f.path, q.offset, q.length FROM requests q JOIN files f ON f.file_no = q.file_no
+SELECT q.seq, f.path, q.offset, q.length FROM requests q JOIN files f ON f.file_no = q.file_no
 WHERE q.run_no = :run_no AND q.seq <= 1000 ORDER BY q.seq LIMIT 1;

@@ -107,20 +107,24 @@ WHERE r.cut_no = :cut_no ORDER BY r.line;
 UPDATE cuts SET run_id = :run_id WHERE cut_no = :cut_no;
 
 -- name: page_of_intake
-SELECT r.seq, r.key, c.run_id, r.line, q.state, q.attempts, q.batch_no, q.reason,
+SELECT r.seq, r.key, c.run_id, r.line, coalesce(q.state, s.state) AS state,
+       coalesce(q.attempts, s.state = 'succeeded') AS attempts, coalesce(q.batch_no, s.batch_no) AS batch_no, q.reason,
        (SELECT a.message FROM attempts a WHERE a.run_no = q.run_no AND a.seq = q.seq
         ORDER BY a.number DESC LIMIT 1) AS message
 FROM intake_records r LEFT JOIN cuts c ON c.cut_no = r.cut_no LEFT JOIN runs u ON u.run_id = c.run_id
 LEFT JOIN requests q ON q.run_no = u.run_no AND q.seq = r.line
+LEFT JOIN stretches s ON q.seq IS NULL AND s.run_no = u.run_no AND r.line BETWEEN s.first_seq AND s.last_seq
 WHERE r.intake_no = :intake_no AND r.tenant = :tenant AND r.seq > :after
 ORDER BY r.seq LIMIT :limit;
 
 -- name: read_intake_records
-SELECT r.seq, r.key, c.run_id, r.line, q.state, q.attempts, q.batch_no, q.reason,
+SELECT r.seq, r.key, c.run_id, r.line, coalesce(q.state, s.state) AS state,
+       coalesce(q.attempts, s.state = 'succeeded') AS attempts, coalesce(q.batch_no, s.batch_no) AS batch_no, q.reason,
        (SELECT a.message FROM attempts a WHERE a.run_no = q.run_no AND a.seq = q.seq
         ORDER BY a.number DESC LIMIT 1) AS message
 FROM (SELECT DISTINCT value FROM json_each(:keys)) k CROSS JOIN intake_records r
 LEFT JOIN cuts c ON c.cut_no = r.cut_no LEFT JOIN runs u ON u.run_id = c.run_id
 LEFT JOIN requests q ON q.run_no = u.run_no AND q.seq = r.line
+LEFT JOIN stretches s ON q.seq IS NULL AND s.run_no = u.run_no AND r.line BETWEEN s.first_seq AND s.last_seq
 WHERE r.intake_no = :intake_no AND r.tenant = :tenant AND r.key = k.value
 ORDER BY r.seq;

@@ -56,12 +56,6 @@ ORDER BY seq LIMIT :limit;
 SELECT min(due_at) AS due_at FROM requests
 WHERE run_no = :run_no AND batch_no IS NOT NULL AND state IN ('ready', 'waiting') AND due_at IS NOT NULL;
 
--- name: batch_range
--- A batch of consecutive new requests is moved by one statement.
-UPDATE requests SET state = 'in_batch', batch_no = :batch_no
-WHERE run_no = :run_no AND seq BETWEEN :first AND :last AND group_no = :group_no AND state = 'ready'
-  AND batch_no IS NULL;
-
 -- name: recall_batch
 -- They keep the batch's number: they are asked again, not new.
 UPDATE requests SET state = 'ready'
@@ -121,8 +115,8 @@ FROM requests
 WHERE run_no = :run_no AND seq BETWEEN :first AND :last AND batch_no = :batch_no AND state = 'in_batch'
 GROUP BY file_no ORDER BY first_seq;
 
--- name: list_lines
-SELECT file_no, offset, length FROM requests
+-- name: list_numbered_lines
+SELECT seq, file_no, offset, length FROM requests
 WHERE run_no = :run_no AND seq BETWEEN :first AND :last AND batch_no = :batch_no AND state = 'in_batch'
 ORDER BY seq;
 
@@ -180,7 +174,9 @@ WHERE run_no = :run_no AND state = 'failed' AND file_no IS NOT NULL
 -- name: forget_planned_seq
 -- A record that failed before it was ever in a batch is a new one again.
 UPDATE runs SET planned_seq = coalesce(
-  (SELECT min(seq) - 1 FROM requests WHERE run_no = :run_no AND state = 'ready' AND batch_no IS NULL),
+  (SELECT min(seq) - 1 FROM (
+     SELECT min(seq) AS seq FROM requests WHERE run_no = :run_no AND state = 'ready' AND batch_no IS NULL
+     UNION ALL SELECT min(first_seq) FROM stretches WHERE run_no = :run_no AND state = 'ready')),
   planned_seq)
 WHERE run_no = :run_no;
 

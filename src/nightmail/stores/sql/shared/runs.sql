@@ -91,7 +91,9 @@ WHERE run_no = :run_no;
 -- name: set_planned_seq
 -- Not beyond a new request that is left out, whatever its group: nobody would look for it any more.
 UPDATE runs SET planned_seq = coalesce(
-  (SELECT min(q.seq) - 1 FROM requests q
-   WHERE q.run_no = :run_no AND q.seq > runs.planned_seq AND q.state = 'ready' AND q.batch_no IS NULL),
+  (SELECT min(seq) - 1 FROM (
+     SELECT min(q.seq) AS seq FROM requests q
+     WHERE q.run_no = :run_no AND q.seq > runs.planned_seq AND q.state = 'ready' AND q.batch_no IS NULL
+     UNION ALL SELECT min(s.first_seq) FROM stretches s WHERE s.run_no = :run_no AND s.state = 'ready')),
   max(planned_seq, :seq))
 WHERE run_no = :run_no;

@@ -61,9 +61,9 @@ CREATE TABLE shards (
   PRIMARY KEY (run_no, shard_no)
 ) STRICT, WITHOUT ROWID;
 
--- One compact row per request; payloads are in the spool. `key` is an integer or a text. The check of the
--- state is no IN: for a list of texts SQLite builds an index anew in every statement, which made each
--- insert and update of a row cost twice as much.
+-- One compact row per request of which something is to be said alone; the others are in `stretches`. Payloads
+-- are in the spool. `key` is an integer or a text. The check of the state is no IN: for a list of texts SQLite
+-- builds an index anew in every statement, which made each insert and update of a row cost twice as much.
 CREATE TABLE requests (
   run_no         INTEGER NOT NULL,
   seq            INTEGER NOT NULL,
