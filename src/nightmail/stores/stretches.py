@@ -21,7 +21,7 @@ from nightmail.stores.base import Key, ReadyRows
 from nightmail.stores.database import Transaction
 
 # Fewer than these are rows: a stretch takes as long to write and to read as so many of them.
-SHORTEST = 32
+SHORTEST = 8
 
 
 class Stretch(NamedTuple):
