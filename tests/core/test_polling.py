@@ -7,7 +7,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightmail.core.polling import FIRST, JITTER, LAST, delay, next_look
+from nightmail.core.polling import FIRST, JITTER, LAST, delay, first_look, next_look
 
 chances = st.floats(0, 1, exclude_max=True)
 ages = st.timedeltas(timedelta(hours=-1), timedelta(days=3))
@@ -56,6 +56,14 @@ def test_chance_spreads_many_batches() -> None:
 def test_the_user_s_own_interval_does_not_grow(age: timedelta, chance: float, interval: float) -> None:
     wait = next_look(age, chance=chance, interval=interval).total_seconds()
     assert interval * (1 - JITTER) - 1e-6 <= wait <= interval * (1 + JITTER) + 1e-6
+
+
+@given(chances, st.none() | st.floats(0.01, 3_600))
+def test_the_first_look_comes_after_the_user_s_interval_but_a_second_at_the_latest(
+    chance: float, interval: float | None
+) -> None:
+    wait, most = first_look(chance=chance, interval=interval).total_seconds(), min(FIRST, interval or FIRST)
+    assert most * (1 - JITTER) - 1e-6 <= wait <= most * (1 + JITTER) + 1e-6
 
 
 @given(st.integers(0, 10_000), chances)

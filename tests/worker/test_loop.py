@@ -377,6 +377,27 @@ async def test_a_full_queue_at_the_provider_costs_no_attempt_and_is_waited_out(t
     assert desk.clock.now() - before > timedelta(minutes=2)
 
 
+@pytest.mark.parametrize(("interval", "soon"), [(None, 1.0), (0.1, 0.1), (300.0, 1.0)])
+async def test_a_batch_is_looked_at_first_after_the_interval_or_a_second(tmp_path, interval, soon):
+    provider = ScriptedProvider()
+    desk = Desk(tmp_path, provider, poll_interval=interval)
+    created, polled = [], []
+    create, poll = provider.create, provider.poll
+
+    async def creating(**arguments):
+        created.append(desk.clock.now())
+        return await create(**arguments)
+
+    async def polling(provider_batch_id):
+        polled.append(desk.clock.now())
+        return await poll(provider_batch_id)
+
+    provider.create, provider.poll = creating, polling
+    await desk.drive()
+
+    assert soon * 0.9 <= (polled[0] - created[0]).total_seconds() <= soon * 1.1
+
+
 async def test_the_users_quota_is_never_exceeded_in_flight(tmp_path):
     provider = ScriptedProvider(polls=3)
     desk = Desk(

@@ -28,6 +28,13 @@ def next_look(age: timedelta, *, chance: float, interval: float | None = None) -
     return _spread(interval if interval is not None else grown, chance)
 
 
+def first_look(*, chance: float, interval: float | None = None) -> timedelta:
+    """How long after its submission a batch is looked at first: a second, or less if the user's own fixed
+    time is shorter. It is never longer, since one that has no room in the queue is refused at once, and
+    others wait to learn that."""
+    return _spread(FIRST if interval is None else min(FIRST, interval), chance)
+
+
 def delay(times: int, *, chance: float) -> timedelta:
     """How long to wait after `times` failures in a row before it is tried once more: from a second to
     five minutes."""

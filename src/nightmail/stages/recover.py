@@ -48,7 +48,7 @@ async def recover(ports: Ports, run: Run, batch: Batch) -> Batch:
     for extra in found.extras:
         await take_in(ports, batch, remotes[extra])
     if found.adopt is not None:
-        return await record_submitted(ports, batch, remotes[found.adopt])
+        return await record_submitted(ports, run, batch, remotes[found.adopt])
     if found.wait_until is not None:
         due_at = min(found.wait_until, now + delay(batch.polls + 1, chance=ports.clock.chance()))
         return await ports.store.batches.record(

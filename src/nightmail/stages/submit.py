@@ -18,7 +18,7 @@ from typing import Any
 
 from nightmail.core.batch import Batch, BatchState
 from nightmail.core.lifecycle import BatchEvent
-from nightmail.core.polling import delay, next_look
+from nightmail.core.polling import delay, first_look
 from nightmail.core.quota import Hold
 from nightmail.core.recovery import mark_of, metadata, upload_name
 from nightmail.core.run import Run
@@ -147,7 +147,7 @@ async def _create(ports: Ports, run: Run, batch: Batch) -> Batch:
             await _keep(ports, batch, BatchEvent.DEFERRED)
             raise
         try:
-            return await record_submitted(ports, batch, remote)
+            return await record_submitted(ports, run, batch, remote)
         except LeaseLost:
             await _disown(ports, batch, remote)
             raise
@@ -167,7 +167,7 @@ async def _disown(ports: Ports, batch: Batch, remote: RemoteBatch) -> None:
         await ports.provider.cancel(remote.id)
 
 
-async def record_submitted(ports: Access, batch: Batch, remote: RemoteBatch) -> Batch:
+async def record_submitted(ports: Access, run: Run, batch: Batch, remote: RemoteBatch) -> Batch:
     """The provider has the batch, under this id."""
     batch = await ports.store.batches.record(
         ports.lease,
@@ -179,7 +179,7 @@ async def record_submitted(ports: Access, batch: Batch, remote: RemoteBatch) -> 
         status=remote.status,
         phase=remote.phase,
         polls=0,
-        due_at=ports.clock.now() + next_look(timedelta(0), chance=ports.clock.chance()),
+        due_at=ports.clock.now() + first_look(chance=ports.clock.chance(), interval=run.spec.poll_interval),
     )
     await tell(ports, EventName.BATCH_SUBMITTED, batch, provider_batch_id=remote.id)
     return batch

@@ -150,7 +150,7 @@ async def _claim_batches(custody: Custody, run: Run, found: UnknownBatches, unti
         ).adopt
         if adopted is not None:
             # It was to be sent again; now it need not be.
-            batch = await record_submitted(custody, batch, remotes.pop(adopted))
+            batch = await record_submitted(custody, run, batch, remotes.pop(adopted))
             said.append(f"{adopted} is adopted: {batch.batch_id} is not sent a second time")
     elif batch.state not in (BatchState.IN_PROGRESS, BatchState.ENDED, BatchState.SETTLED, *CLOSED_STATES):
         raise NotDone(f"{batch.batch_id} is {batch.state}: a worker finds out what became of it")
