@@ -96,12 +96,11 @@ async def enqueue(ports: Ports, run: Run, stopped: Callable[[], bool]) -> Run:
 
 
 async def _survey(ports: Ports, run: Run, start: Position, stopped: Callable[[], bool]) -> Survey | None:
-    schema = ports.task.arrow_schema()
     return await asyncio.to_thread(
         survey,
         ports.source,
         run.spec,
-        columns=schema.names if schema is not None else [],
+        columns=ports.task.column_names(),
         start=start,
         first_seq=run.record_count + 1,
         keying=Keying(run.key_kind, run.key_name) if run.key_kind and run.key_name else None,

@@ -169,6 +169,10 @@ class PreparedTask:
         the outputs themselves."""
         return list(map(free_columns, outputs)) if self._columns is None else self._columns.rows(outputs)
 
+    def column_names(self) -> list[str]:
+        """The names in `arrow_schema`, none if there is none; without importing Arrow."""
+        return list(self._columns.shape.fields) if self._columns is not None else []
+
     def arrow_schema(self) -> pa.Schema | None:
         """The columns of an output; None if a `parse` of the task's own returns an undeclared type."""
         if self._columns is None:
