@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from nightmail.core.limits import Limits
 from nightmail.core.planning import (
     BATCHES_PER_QUOTA,
+    FIRST_BATCH,
     HEADROOM,
     Item,
     Slice,
     batch_limits,
     calibrated,
+    most_requests,
     split,
     waves,
 )
@@ -91,6 +93,27 @@ def test_split_reads_no_further_than_the_batch_it_gives() -> None:
 def test_the_openai_limits_cut_at_fifty_thousand_requests() -> None:
     pieces = list(split((Item(seq, 100, 1_000, 1) for seq in range(1, 120_001)), Limits()))
     assert [len(piece.items) for piece in pieces] == [50_000, 50_000, 20_000]
+
+
+def test_the_first_batches_of_a_run_grow_to_what_the_provider_takes() -> None:
+    def sizes_of(records: int) -> list[int]:
+        items = (Item(seq, 100, 1_000, 1) for seq in range(1, records + 1))
+        return [len(piece.items) for piece in split(items, Limits(), new=True)]
+
+    assert sizes_of(9_000) == [9_000]
+    assert sizes_of(50_000) == [10_000, 10_000, 20_000, 10_000]
+    assert sizes_of(200_000) == [10_000, 10_000, 20_000, 40_000, 50_000, 50_000, 20_000]
+
+
+@given(st.integers(1, 10**7))
+def test_at_the_start_a_batch_is_at_most_as_large_as_all_before_it(seq: int) -> None:
+    assert most_requests(seq) == max(FIRST_BATCH, seq - 1)
+
+
+def test_a_batch_is_never_larger_for_being_new() -> None:
+    items = [Item(seq, 100, 1_000, 1) for seq in range(1, 31)]
+    limits = Limits(max_batch_requests=7)
+    assert list(split(items, limits, new=True)) == list(split(items, limits))
 
 
 def test_the_openai_limits_cut_at_two_hundred_megabytes() -> None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 import nightmail
+from nightmail.core import planning
 from nightmail.core.limits import Limits
 from nightmail.core.run import RunState
 from nightmail.providers.base import RemoteBatch
 from nightmail.testing.desk import Desk
 from nightmail.testing.provider import ScriptedProvider
+from nightmail.worker import filling, loop
+from nightmail.worker.clock import RealClock
 
 RECORDS = 12_000  # three pieces
 LIMITS = Limits(max_batch_requests=2_000)
@@ -46,6 +51,13 @@ class Waits(nightmail.Task):
         return f"say {record['text']}"
 
 
+class OnTime(RealClock):
+    """A desk's clock that does not jump."""
+
+    def at_work(self):
+        return nullcontext()
+
+
 @pytest.fixture
 def provider() -> Watched:
     made = Watched(known_limits=LIMITS)
@@ -63,6 +75,20 @@ async def test_the_first_batch_is_made_while_the_rest_is_still_being_built(tmp_p
     assert [row["id"] for row in desk.outputs()] == [row["id"] for row in ROWS]
     # Nothing was cut short for being early.
     assert [len(batch.lines) for batch in provider.batches.values()] == [2_000] * 6
+
+
+async def test_who_plans_is_woken_when_there_is_enough_for_a_batch(tmp_path, provider, monkeypatch):
+    monkeypatch.setattr(planning, "FIRST_BATCH", 5_000)
+    # Nobody looks by himself before the test is long over.
+    monkeypatch.setattr(filling, "LOOK", timedelta(hours=1))
+    monkeypatch.setattr(loop, "LOOK_AROUND", 3_600.0)
+    provider.known_limits = Limits()
+    desk = Desk(tmp_path, provider, task=Waits, rows=ROWS, clock=OnTime(), poll_interval=0.05)
+
+    await desk.drive()
+
+    assert Waits.seen == [True]
+    assert [len(batch.lines) for batch in provider.batches.values()] == [5_000, 5_000, 2_000]
 
 
 async def test_where_bad_rows_are_left_out_nothing_leaves_before_every_key_is_known(

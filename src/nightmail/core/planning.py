@@ -21,6 +21,10 @@ MOST_OFF = 10.0
 # leave it empty while that batch is worked off. What does not fit is less than one batch: with sixteen,
 # and the headroom, at least 85 % of the queue is in use while work waits.
 BATCHES_PER_QUOTA = 16
+# The first batches of a run are smaller than they may be: the provider works on them while the rest is still
+# being built, and first answers show what is wrong with a task. Each may be as large as all before it, so
+# that a long run has only a few of them: 10, 10, 20 and 40 thousand, then 50 each.
+FIRST_BATCH = 10_000
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
@@ -51,25 +55,35 @@ def batch_limits(limits: Limits) -> Limits:
     return msgspec.structs.replace(limits, max_batch_tokens=most)
 
 
-def split(items: Iterable[Item], limits: Limits) -> Iterator[Slice]:
-    """Cut `items` into batches, in order, each as large as `limits` allow.
+def most_requests(seq: int) -> int:
+    """How many requests a batch has at most that begins with that record of a run, if it is sent for the
+    first time."""
+    return max(FIRST_BATCH, seq - 1)
+
+
+def split(items: Iterable[Item], limits: Limits, *, new: bool = False) -> Iterator[Slice]:
+    """Cut `items` into batches, in order, each as large as `limits` allow; of requests that are `new`, the
+    first ones smaller.
 
     A request that exceeds a limit by itself travels alone: refusing it is the business of whoever
     built it, losing it would be worse.
     """
+    max_requests = limits.max_batch_requests
     max_tokens = limits.max_batch_tokens or float("inf")
     max_inputs = limits.max_batch_inputs or float("inf")
     chosen: list[Item] = []
     tokens = size = inputs = 0
     for item in items:
         if chosen and (
-            len(chosen) >= limits.max_batch_requests
+            len(chosen) >= max_requests
             or size + item.bytes > limits.max_batch_bytes
             or tokens + item.tokens > max_tokens
             or inputs + item.inputs > max_inputs
         ):
             yield Slice(chosen, tokens, size, inputs)
             chosen, tokens, size, inputs = [], 0, 0, 0
+        if new and not chosen:
+            max_requests = min(limits.max_batch_requests, most_requests(item.seq))
         chosen.append(item)
         tokens += item.tokens
         size += item.bytes

@@ -39,9 +39,11 @@ class _Building(NamedTuple):
     task: asyncio.Task[BuiltPiece]
 
 
-async def enqueue(ports: Ports, run: Run, stopped: Callable[[], bool]) -> Run:
+async def enqueue(
+    ports: Ports, run: Run, stopped: Callable[[], bool], told: Callable[[int], None] = lambda _: None
+) -> Run:
     """Read the source to its end; the run is sealed then. Returns the run as it is afterwards: not sealed
-    if it was `stopped` meanwhile."""
+    if it was `stopped` meanwhile. After each piece it is `told` how many records the store has."""
     start = msgspec.json.decode(run.position, type=Position) if run.position else Position()
     if run.spec.limit is None:
         ports.shards.expect(sum(path.stat().st_size for path in ports.source.paths if path.exists()))
@@ -81,9 +83,9 @@ async def enqueue(ports: Ports, run: Run, stopped: Callable[[], bool]) -> Run:
             shard_no, first_seq = shard_no + 1, first_seq + count
             # The first piece alone: a task that can make nothing of it is found out before there is more.
             while len(building) >= (ports.shards.ahead if shard_no > 1 else 1):
-                await _record(ports, run, building.popleft(), groups, firsts)
+                told(await _record(ports, run, building.popleft(), groups, firsts))
         while building:
-            await _record(ports, run, building.popleft(), groups, firsts)
+            told(await _record(ports, run, building.popleft(), groups, firsts))
     finally:
         for each in building:
             each.task.cancel()
@@ -123,8 +125,8 @@ async def _firsts(ports: Ports, run: Run, coming: int) -> Firsts:
 
 async def _record(
     ports: Ports, run: Run, building: _Building, groups: dict[str, Group], firsts: Firsts | None
-) -> None:
-    """Put a piece's rows into the store, once it is built."""
+) -> int:
+    """Put a piece's rows into the store, once it is built; the number of its last record."""
     order, built = building.order, await building.task
     if built.record_count != order.record_count:
         raise _changed(ports, run)
@@ -165,6 +167,7 @@ async def _record(
     )
     same = Same(built.digests, firsts.add(built.digests, rows.seqs)) if firsts is not None else None
     await ports.store.requests.record_shard(ports.lease, shard, now=ports.now(), same=same)
+    return order.first_seq + order.record_count - 1
 
 
 def _changed(ports: Ports, run: Run) -> SourceError:

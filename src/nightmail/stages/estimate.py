@@ -172,7 +172,7 @@ def _model_plan(
     mode: Mode,
 ) -> ModelPlan:
     limits = limits_for(provider, spec, model, task.endpoint, mode)
-    slices = list(split(items, batch_limits(limits)))
+    slices = list(split(items, batch_limits(limits), new=True))
     return ModelPlan(
         model=model,
         requests=len(items),

@@ -49,7 +49,7 @@ async def plan(ports: Ports, run: Run) -> int:
                 if in_flight:
                     continue
             learned = await store.batches.learned(ports.provider.account, each.group.model)
-            slices = _cut(ports, run, each, learned, mode)
+            slices = _cut(ports, run, each, learned, mode, new=not again)
             # More requests follow that this look did not see: the last batch can be fuller.
             if run.state is RunState.OPEN or (cut_short and len(slices) > 1):
                 slices.pop()
@@ -62,7 +62,7 @@ async def plan(ports: Ports, run: Run) -> int:
             return planned
 
 
-def _cut(ports: Ports, run: Run, ready: Ready, learned: Learned, mode: Mode) -> list[NewBatch]:
+def _cut(ports: Ports, run: Run, ready: Ready, learned: Learned, mode: Mode, *, new: bool) -> list[NewBatch]:
     limits = limits_for(ports.provider, run.spec, ready.group.model, ready.group.endpoint, mode)
     if mode is Mode.BATCH:
         known = queue_limit(limits, learned, ports.now())
@@ -78,7 +78,7 @@ def _cut(ports: Ports, run: Run, ready: Ready, learned: Learned, mode: Mode) -> 
             bytes=each.bytes,
             inputs=each.inputs,
         )
-        for each in split(ready.items, limits)
+        for each in split(ready.items, limits, new=new)
     ]
 
 

@@ -9,14 +9,20 @@ left out show which keys are twice only then, and other modes depend on how many
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta
 
 from nightmail.core.lifecycle import RunEvent
+from nightmail.core.planning import most_requests
 from nightmail.core.request import Mode
 from nightmail.core.run import Run
 from nightmail.stages.enqueue import enqueue
 from nightmail.stages.ports import Ports
 
 GRACE = 10.0  # seconds that a piece gets to come to its end
+# What is there is looked through for batches when it fills one by its number of requests, so that each row is
+# read about once; and now and then, since by its tokens or bytes it may fill one sooner.
+LOOK = timedelta(seconds=1)
+MANY = 50_000
 
 
 def flows(run: Run) -> bool:
@@ -25,7 +31,8 @@ def flows(run: Run) -> bool:
 
 
 class Filling:
-    """Reads until the run is sealed, `stop` is set, or `end`; sets `wake` when it is done."""
+    """Reads until the run is sealed, `stop` is set, or `end`; sets `wake` when it is done, and when there is
+    enough for another batch."""
 
     def __init__(self, ports: Ports, stop: asyncio.Event, wake: asyncio.Event) -> None:
         self._ports = ports
@@ -33,10 +40,13 @@ class Filling:
         self._wake = wake
         self._ended = False
         self._task: asyncio.Task[Run] | None = None
+        self._planned_seq = 0
+        self._planned_at: datetime | None = None
 
     async def go_on(self, run: Run) -> Run:
         """Begin, or look how far it is; the run as it is now. Raises what reading raised."""
         ports = self._ports
+        self._planned_seq = run.planned_seq
         if run.sealed:
             return await ports.store.runs.record_event(
                 run.run_no, RunEvent.SEALED, now=ports.now(), lease=ports.lease
@@ -45,12 +55,29 @@ class Filling:
             return await enqueue(ports, run, self._stop.is_set)
         if self._task is None:
             self._ended = False
-            self._task = asyncio.create_task(enqueue(ports, run, self._is_over))
+            self._task = asyncio.create_task(enqueue(ports, run, self._is_over, self._told))
             self._task.add_done_callback(lambda _: self._wake.set())
         if not self._task.done():
             return run
         task, self._task = self._task, None
         return task.result()
+
+    def may_plan(self, run: Run) -> bool:
+        """Is it time to look through an open run for batches?"""
+        now = self._ports.now()
+        looked = self._planned_at is not None and timedelta(0) <= now - self._planned_at < LOOK
+        if looked and not self._is_enough(run.record_count):
+            return False
+        self._planned_at = now
+        return True
+
+    def _told(self, count: int) -> None:
+        if self._is_enough(count):
+            self._wake.set()
+
+    def _is_enough(self, count: int) -> bool:
+        """Are there so many records beyond those that are in batches that they fill another one?"""
+        return count - self._planned_seq > min(MANY, most_requests(self._planned_seq + 1))
 
     async def end(self) -> None:
         """Read no further; the pieces that are in the store stay there. Wherever it is cancelled, the store

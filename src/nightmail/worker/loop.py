@@ -141,7 +141,7 @@ class Driver:
             run = await hurry(self._ports, run)
             await self._recall(run)
             await plan(self._ports, run)
-        elif run.state is RunState.OPEN and flows(run):
+        elif run.state is RunState.OPEN and flows(run) and self._filling.may_plan(run):
             await plan(self._ports, run)
         return run
 
