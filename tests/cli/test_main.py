@@ -193,6 +193,16 @@ def test_help_loads_nothing_heavy() -> None:
     assert shown.stdout.splitlines()[-1] == "[]"
 
 
+def test_a_command_that_ends_does_not_look_for_garbage_once_more() -> None:
+    # What is registered first is called last.
+    code = (
+        "import atexit, gc; atexit.register(lambda: print(len(gc.get_objects())));"
+        "from nightmail.cli.main import main; main(['--version'])"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(ended.stdout.split()[-1]) < 100
+
+
 def test_a_reader_who_has_gone_is_no_error() -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "nightmail", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE

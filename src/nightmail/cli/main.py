@@ -6,6 +6,7 @@ user's mistake never shows a traceback; `NIGHTMAIL_DEBUG=1` shows one for everyt
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import os
@@ -105,6 +106,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code (see `nightmail.cli.exits`)."""
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     gc.set_threshold(LOOK_EVERY, 10, 10)
+    # The interpreter looks for garbage once more before it ends. What is imported makes that an eighth of a
+    # second, and there is nobody left to use what it would find.
+    atexit.register(gc.freeze)
     try:
         with _terminated_as_interrupted():
             code = app(args=spread_quotas(given), prog_name="nightmail", standalone_mode=False)
