@@ -28,9 +28,13 @@ FOLDER = ROOT / ".venvs"
 
 
 def python_of_ours(folder: Path = FOLDER) -> Path:
-    """The interpreter of the environment in which this source tree is installed."""
+    """The interpreter of the environment in which this source tree is installed, compiled as the peers'
+    packages are since they were installed: a changed module would be compiled in the first round, or in each
+    one where Python is told to write no bytecode."""
     declared = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
-    return _made(folder / "nightmail", [["--editable", str(ROOT)]], f"{sys.version} {declared}", "3.11")
+    python = _made(folder / "nightmail", [["--editable", str(ROOT)]], f"{sys.version} {declared}", "3.11")
+    _do([python, "-m", "compileall", "-q", ROOT / "src"])
+    return python
 
 
 def python_of(name: str, peer: Mapping[str, Any], folder: Path) -> Path:
