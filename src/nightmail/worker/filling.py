@@ -17,8 +17,8 @@ from nightmail.core.request import Mode
 from nightmail.core.run import Run
 from nightmail.stages.enqueue import enqueue
 from nightmail.stages.ports import Ports
+from nightmail.worker.underway import GRACE, ended
 
-GRACE = 10.0  # seconds that a piece gets to come to its end
 # What is there is looked through for batches when it fills one by its number of requests, so that each row is
 # read about once; and now and then, since by its tokens or bytes it may fill one sooner.
 LOOK = timedelta(seconds=1)
@@ -85,12 +85,7 @@ class Filling:
         if (task := self._task) is None:
             return
         self._ended, self._task = True, None
-        try:
-            await asyncio.wait([task], timeout=GRACE)
-        finally:
-            # Also when this is cancelled: left alone, it would go on after the store is closed.
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await ended([task], grace=GRACE)
 
     def _is_over(self) -> bool:
         return self._ended or self._stop.is_set()

@@ -8,10 +8,9 @@ transfers, a few judgements, one look at all batches that are due.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 from nightmail.core.batch import CLOSED_STATES, Batch, BatchState
 from nightmail.core.polling import is_due
@@ -32,18 +31,17 @@ from nightmail.stages.ports import Ports
 from nightmail.stages.recover import doubt, recover
 from nightmail.stages.settle import settle
 from nightmail.stages.submit import submit
-from nightmail.telemetry import telling_of
 from nightmail.worker.filling import Filling, flows
 from nightmail.worker.holds import Holds
 from nightmail.worker.looks import look_at
 from nightmail.worker.sharing import Sharing
 from nightmail.worker.troubles import Troubles
+from nightmail.worker.underway import Underway
 
 TRANSFERS = 4
 JUDGEMENTS = 2
 CALLING = 2  # portions of calls at the same time
 LOOK_AROUND = 1.0  # seconds between looks for wishes of other processes
-GRACE = 10.0  # seconds that stages get to come to their end when the worker is stopped
 OPEN_BATCHES = tuple(state for state in BatchState if state not in CLOSED_STATES)
 Told = Callable[[Run, Batch], None]
 
@@ -57,7 +55,7 @@ class Driver:
         self._stop = stop
         self._settled = settled
         self.wake = asyncio.Event()  # set: something may have become due
-        self._busy: dict[int, asyncio.Task[None]] = {}
+        self._underway = Underway(ports.run_id, self.wake)
         self._transfers = asyncio.Semaphore(TRANSFERS)
         self._judgements = asyncio.Semaphore(JUDGEMENTS)
         self._throttle = Throttle()
@@ -65,7 +63,6 @@ class Driver:
         self._sharing = Sharing(ports, stop)
         self._troubles = Troubles(ports, self._holds)
         self._filling = Filling(ports, stop, self.wake)
-        self._failure: BaseException | None = None
         self._seen: RunState | None = None  # by the newest round
 
     async def drive(self) -> Run:
@@ -82,12 +79,12 @@ class Driver:
                 if run is not None:
                     return run
         finally:
-            await self._end_stages()
+            await self._end()
 
     async def _moved_meanwhile(self) -> bool:
         """Did somebody pause or resume the run while a round acted on the state that it had read? Then
         what it tried is not wrong, only late, and the next round sees how things are."""
-        self._failure = None
+        self._underway.failure = None
         return (await self._read()).state is not self._seen
 
     async def _take_over(self) -> None:
@@ -106,14 +103,14 @@ class Driver:
             run = await self._prepare(run)
         if self._stop.is_set():
             # Also if it was set while the source was read: nothing is sent any more.
-            await self._end_stages()
+            await self._end()
             return await self._read()
         batches = await ports.store.batches.list(run.run_no, states=OPEN_BATCHES)
         now = ports.now()
         self._start_stages(run, batches, now)
-        if self._failure is not None:
-            raise self._failure
-        if not self._busy:
+        if self._underway.failure is not None:
+            raise self._underway.failure
+        if not self._underway:
             if not batches and (done := await self._finish(run)) is not None:
                 return done
             # One that is judged together with another moves only when that one does.
@@ -148,7 +145,7 @@ class Driver:
     async def _recall(self, run: Run) -> None:
         if run.hurried_at is not None:
             planned = await self._ports.store.batches.list(run.run_no, states=[BatchState.PLANNED])
-            idle = [each for each in planned if each.batch_no not in self._busy and is_recalled(run, each)]
+            idle = [each for each in planned if each not in self._underway and is_recalled(run, each)]
             await recall(self._ports, run, idle)
 
     def _awaits_results(self, run: Run, batches: list[Batch]) -> bool:
@@ -180,12 +177,12 @@ class Driver:
         looks: list[Batch] = []
         room = {True: TRANSFERS, False: CALLING}  # by whether it is a batch
         for batch in batches:
-            if batch.batch_no in self._busy:
+            if batch in self._underway:
                 room[batch.mode is Mode.BATCH] -= (
                     batch.mode is not Mode.BATCH or batch.state is BatchState.PLANNED
                 )
         for batch in batches:
-            if batch.batch_no in self._busy or not is_due(batch.due_at, now, interval=run.spec.poll_interval):
+            if batch in self._underway or not is_due(batch.due_at, now, interval=run.spec.poll_interval):
                 continue
             if is_waiting(batch, batches):
                 continue
@@ -196,9 +193,10 @@ class Driver:
                 if room[batch.mode is Mode.BATCH] <= 0 or not self._may_send(run, batch, now):
                     continue
                 room[batch.mode is Mode.BATCH] -= 1
-            self._start([batch], partial(self._advance, run, batch))
+            self._underway.start([batch], partial(self._advance, run, batch))
         if looks:
-            self._start(looks, partial(look_at, self._ports, run, looks, self._troubles, self._holds))
+            look = partial(look_at, self._ports, run, looks, self._troubles, self._holds)
+            self._underway.start(looks, look)
 
     def _may_send(self, run: Run, batch: Batch, now: datetime) -> bool:
         """May this batch, planned or in the middle of its calls, send something now?"""
@@ -207,28 +205,6 @@ class Driver:
         if batch.state is BatchState.IN_PROGRESS:
             return True
         return run.wish is None and self._holds.may_ask(batch, now)
-
-    def _start(self, batches: list[Batch], work: Callable[[], Awaitable[Any]]) -> None:
-        task = asyncio.create_task(self._carry_out(batches, work))
-        for batch in batches:
-            self._busy[batch.batch_no] = task
-
-        def done(_: asyncio.Task[None]) -> None:
-            for batch in batches:
-                self._busy.pop(batch.batch_no, None)
-            self.wake.set()
-
-        task.add_done_callback(done)
-
-    async def _carry_out(self, batches: list[Batch], work: Callable[[], Awaitable[Any]]) -> None:
-        """What it raises ends the driving."""
-        with telling_of(self._ports.run_id, batches[0].batch_id if len(batches) == 1 else None):
-            try:
-                await work()
-            except asyncio.CancelledError:
-                raise
-            except BaseException as error:
-                self._failure = self._failure or error
 
     async def _advance(self, run: Run, batch: Batch) -> None:
         await self._troubles.guard(self._stage(run, batch), batch)
@@ -277,7 +253,7 @@ class Driver:
         ports = self._ports
         now = ports.now()
         ports.shards.rest(now)
-        dues = [batch.due_at for batch in batches if batch.due_at and batch.batch_no not in self._busy]
+        dues = [batch.due_at for batch in batches if batch.due_at and batch not in self._underway]
         due = await ports.store.requests.next_due(run.run_no)
         dues += [*self._holds.dues(), *([] if due is None else [due])]
         seconds = min([LOOK_AROUND, *((due - now).total_seconds() for due in dues if due > now)])
@@ -285,15 +261,6 @@ class Driver:
             await ports.clock.wait(seconds, wake=self.wake)
         self.wake.clear()
 
-    async def _end_stages(self) -> None:
-        """Let running stages come to their end for a while, then cancel them: each leaves the store
-        consistent at every await."""
-        await self._filling.end()
-        tasks = set(self._busy.values())
-        if not tasks:
-            return
-        if self._failure is None:
-            await asyncio.wait(tasks, timeout=GRACE)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async def _end(self) -> None:
+        """Neither the reading nor a stage goes on when this is over, also if it is cancelled meanwhile."""
+        await asyncio.gather(self._filling.end(), self._underway.end())
