@@ -7,7 +7,7 @@ import re
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nightmail.core.ids import MAX_RUN_ID, RunId, batch_id, custom_id, run_id, seq_of
+from nightmail.core.ids import MAX_RUN_ID, RunId, batch_id, custom_id, run_id, seq_of, seqs_of
 
 LEGAL = re.compile(r"[A-Za-z0-9_-]{1,64}")
 names = st.text(max_size=200)
@@ -60,3 +60,16 @@ def test_names_say_what_they_are_of() -> None:
     assert run_id("PackageSections", "an identity", 3) == f"{run}-3"
     assert batch_id(run, 4) == f"{run}.b4"
     assert run_id("日本語", "x").startswith("run-")
+
+
+TAILS = st.from_regex(r"[0-9]{1,12}", fullmatch=True) | st.text("0159 _+-²٣", max_size=4)
+
+
+@given(st.lists(st.builds("{}_{}".format, st.sampled_from(["sections-7f3a", "sections"]), TAILS), max_size=4))
+@example(["sections-7f3a_1", "sections-7f3a_", "sections-7f3a_2"])
+@example(["sections-7f3a_1", "sections-7f3a_02"])
+def test_many_names_are_read_as_one_by_one(texts: list[str]) -> None:
+    run = RunId("sections-7f3a")
+    one_by_one = [seq_of(text, run) for text in texts]
+
+    assert seqs_of(texts, run) == (None if None in one_by_one or not texts else one_by_one)

@@ -27,7 +27,7 @@ from nightmail.core.pricing import (
     tariff,
 )
 from nightmail.core.request import Mode
-from nightmail.core.usage import Usage
+from nightmail.core.usage import Usage, Usages
 from nightmail.errors import ConfigError
 
 DATA = resources.files("nightmail.core").joinpath("prices.json").read_bytes()
@@ -68,7 +68,10 @@ def test_a_million_tokens_cost_the_published_price() -> None:
     "usage", [Usage(0, 0), Usage(10, 3), Usage(10, 3, 4), Usage(10, 3, 50), Usage(300_000, 9, 7, 2)]
 )
 def test_a_tariff_is_the_cost_with_the_rates_looked_up_once(mode: Mode, model: str, usage: Usage) -> None:
-    costs = tariff(price(model), mode=mode)([usage, usage])
+    counts = (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.reasoning_tokens)
+
+    costs = tariff(price(model), mode=mode)(Usages(*([count, count] for count in counts)))
+
     assert costs == [cost_pusd(usage, price(model), mode=mode)] * 2
 
 

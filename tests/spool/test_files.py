@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from nightmail.errors import LeaseLost, StoreError
 from nightmail.spool import Spool
-from nightmail.spool.files import merged, split_lines
+from nightmail.spool.files import merged
+from nightmail.spool.splitting import split_lines
 
 ODD = "a\u2028b\u2029c\u0085d\x0be\x0cf\x1cg".encode()
 
@@ -83,14 +84,19 @@ def test_ranges_that_touch_are_copied_as_one():
 def test_lines_come_back_with_their_offsets(lines):
     data = b"".join(line + b"\n" for line in lines)
 
-    found = list(split_lines(io.BytesIO(data)))
+    for block in (1, 7, 1_000):
+        found = [
+            pair for pairs in split_lines(io.BytesIO(data), block=block) for pair in zip(*pairs, strict=True)
+        ]
 
-    assert [line for _, line in found] == [line for line in lines if line]
-    assert all(data[offset : offset + len(line)] == line for offset, line in found)
+        assert [line for _, line in found] == [line for line in lines if line]
+        assert all(data[offset : offset + len(line)] == line for offset, line in found)
 
 
 def test_only_a_newline_ends_a_line():
-    assert [line for _, line in split_lines(io.BytesIO(ODD + b"\r\n" + ODD))] == [ODD, ODD]
+    found = [line for _, lines in split_lines(io.BytesIO(ODD + b"\r\n" + ODD)) for line in lines]
+
+    assert found == [ODD, ODD]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from nightmail.sources.jsonl import JsonlSource
 from nightmail.spool import Spool
 from nightmail.stages.parts import part_name, read_part
 from nightmail.stages.shards import JudgeOrder, judge_batch
-from nightmail.stages.validate import ResultFile
+from nightmail.stages.verdicts import ResultFile
 from nightmail.stores.base import Asked
 from nightmail.tasks.base import Task
 from nightmail.tasks.prepared import PreparedTask

@@ -33,7 +33,9 @@ async def examined(desk, *, fix=False, plan=None):
         provider, watched = desk.provider, store
         if plan is not None:
             watched = Faulty(store, plan, desk.clock, name="store", groups=GROUPS)
-            provider = Faulty(provider, plan, desk.clock, name="provider", pure=("read_result",))
+            provider = Faulty(
+                provider, plan, desk.clock, name="provider", pure=("read_result", "read_answers")
+            )
         settings = read(home=desk.home, environment={})
         return await examine(settings, watched, desk.clock, provider, fix=fix)
     finally:

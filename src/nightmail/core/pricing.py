@@ -8,14 +8,14 @@ sources; a user's file of the same form on top of it); reading the file is the c
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 
 import msgspec
 
 from nightmail.core.request import Mode
-from nightmail.core.usage import Usage
+from nightmail.core.usage import Usage, Usages
 from nightmail.errors import ConfigError
 
 PUSD_PER_USD = 10**12
@@ -159,20 +159,23 @@ def billed_mode(mode: Mode, tier: str | None) -> Mode:
     return Mode.SYNC if mode is Mode.FLEX and tier != FLEX_TIER else mode
 
 
-def tariff(price: Price, *, mode: Mode) -> Callable[[Sequence[Usage]], list[int]]:
+def tariff(price: Price, *, mode: Mode) -> Callable[[Usages], list[int]]:
     """`cost_pusd` of each of many requests: the rates are looked up once."""
     if price.long is not None:
-        return lambda usages: [cost_pusd(usage, price, mode=mode) for usage in usages]
+        return lambda usages: [
+            cost_pusd(Usage(*counts), price, mode=mode) for counts in zip(*usages, strict=True)
+        ]
     rates = price.batch if mode in (Mode.BATCH, Mode.FLEX) else price.standard
     into, out, cached_rate = rates.input, rates.output, rates.input if rates.cached is None else rates.cached
     off = into - cached_rate
 
-    def costs(usages: Sequence[Usage]) -> list[int]:
+    def costs(usages: Usages) -> list[int]:
+        given, got, cached, _ = usages
+        if not any(cached):
+            return [asked * into + answered * out for asked, answered in zip(given, got, strict=True)]
         return [
-            usage.input_tokens * into
-            + usage.output_tokens * out
-            - (min(usage.cached_tokens, usage.input_tokens) * off if usage.cached_tokens else 0)
-            for usage in usages
+            asked * into + answered * out - min(again, asked) * off
+            for asked, answered, again in zip(given, got, cached, strict=True)
         ]
 
     return costs

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from nightmail.core.usage import NO_USAGE, Usage
+from nightmail.core.usage import NO_USAGE, Usage, Usages
 
 
 class Outcome(StrEnum):
@@ -83,3 +83,17 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     status: int | None = None
     code: str | None = None
     message: str | None = None
+
+
+class Answers(NamedTuple):
+    """What many lines of a result file say: a column each, an item for every line.
+
+    Where `texts` has None, the line is anything but a complete answer with a text, and its other columns
+    mean nothing: it has to be read by itself. For the others they are what a `Result` of the line has.
+    """
+
+    custom_ids: list[str]
+    models: list[str]
+    texts: list[str | None]
+    usages: Usages
+    tiers: list[str | None]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 
@@ -23,3 +25,15 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
 
 
 NO_USAGE = Usage()
+
+
+class Usages(NamedTuple):
+    """What was counted for each of many answers: a column of one length for each field of `Usage`."""
+
+    input_tokens: list[int]
+    output_tokens: list[int]
+    cached_tokens: list[int]
+    reasoning_tokens: list[int]
+
+    def total(self) -> Usage:
+        return Usage(*map(sum, self))

@@ -7,7 +7,7 @@ holds the numbers with where each is from. The verbs below are all that the engi
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -17,7 +17,7 @@ import msgspec
 from nightmail.core.batch import Phase
 from nightmail.core.limits import Limits
 from nightmail.core.request import Endpoint
-from nightmail.core.result import Result
+from nightmail.core.result import Answers, Result
 from nightmail.core.usage import Usage
 
 
@@ -116,6 +116,11 @@ class Provider(Protocol):
 
     def read_result(self, line: bytes, endpoint: Endpoint) -> Result:
         """One line of an output or error file. Raises `ValueError` if it is no result line at all."""
+        ...
+
+    def read_answers(self, lines: Sequence[bytes], endpoint: Endpoint) -> Answers | None:
+        """What `read_result` says of those lines that are complete answers with a text, all at once; None
+        if there is no faster way to it than line by line."""
         ...
 
     # calls

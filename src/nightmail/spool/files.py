@@ -1,8 +1,7 @@
 """Files of a home, by name: written whole or not at all, read by address, copied by range.
 
 A name is a relative path such as `sections-7f3a/requests/000001.jsonl`; an address in the database is
-(file, offset, length). Lines end at `\\n` and nowhere else: JSON text may hold U+2028 and other
-characters at which `splitlines` would cut.
+(file, offset, length).
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from typing import IO
 
 from nightmail.core import disk
 from nightmail.errors import DiskFull, LeaseLost, NightmailError, StoreError
+from nightmail.spool.splitting import split_lines
 
 CHUNK = 1 << 20
 # Other file systems, old kernels, sandboxes: then the bytes go through this process.
 COPY_UNSUPPORTED = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
-MAX_LINE = 1 << 30
 _HIDDEN = ".part"
 
 
@@ -150,6 +149,11 @@ class Spool:
 
     def lines(self, name: str) -> Iterator[tuple[int, bytes]]:
         """`(offset, line)` of each line, without its `\\n` or `\\r\\n`; blank lines are left out."""
+        for offsets, lines in self.blocks(name):
+            yield from zip(offsets, lines, strict=True)
+
+    def blocks(self, name: str) -> Iterator[tuple[list[int], list[bytes]]]:
+        """`lines`, about a megabyte of them at a time: their offsets, and they themselves."""
         path = self.path(name)
         try:
             with path.open("rb") as file:
@@ -209,23 +213,6 @@ class Spool:
     def delete(self, name: str) -> None:
         """Remove a file; it may be gone already."""
         self.path(name).unlink(missing_ok=True)
-
-
-def split_lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Lines of an open file with their offsets, in bounded memory (the longest line)."""
-    start, rest = 0, b""
-    while chunk := file.read(CHUNK):
-        pieces = chunk.split(b"\n")
-        pieces[0] = rest + pieces[0]
-        rest = pieces.pop()
-        for piece in pieces:
-            if line := piece.removesuffix(b"\r"):
-                yield start, line
-            start += len(piece) + 1
-        if len(rest) > MAX_LINE:
-            raise StoreError(f"a line of more than {MAX_LINE} bytes at byte {start}: not a line file")
-    if rest:
-        yield start, rest.removesuffix(b"\r")
 
 
 def merged(ranges: Iterable[tuple[str, int, int]]) -> Iterator[tuple[str, int, int]]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import repeat
-from typing import Any
+from typing import Any, NamedTuple
+
+import msgspec
 
 from nightmail.core.answer_index import AnswerIndex, index_of
 from nightmail.core.result import Response
-from nightmail.core.usage import Usage
+from nightmail.core.usage import Usages
 from nightmail.stages.bill import Bill
 from nightmail.stages.parts import ROWS_AT_ONCE, PartWriter
 from nightmail.stores.base import Asked
@@ -17,6 +19,18 @@ from nightmail.stores.base import Asked
 # Lines of so many bytes are enough, however few they are: a row of embeddings is large.
 BYTES_AT_ONCE = 16_000_000
 PICO = 1_000_000_000_000
+
+
+class Held(NamedTuple):
+    """Accepted answers, a column each. `places` are those of their requests in `asked`."""
+
+    places: list[int]
+    models: list[str]
+    usages: Usages
+    tiers: list[str | None]
+    outputs: list[Any]
+    offsets: list[int]
+    lengths: list[int]
 
 
 class Accepted:
@@ -34,29 +48,52 @@ class Accepted:
         self._rows = rows
         self._asked = asked
         self._model = model
-        # Places in `asked`. Not the whole answer: it would hold the bytes of its line.
-        self._held: list[tuple[int, str, Usage, str | None, Any, int, int]] = []
+        # Not the whole answers: these would hold the bytes of their lines.
+        self._held = _nothing()
         self._bytes = 0
         self._written: list[list[Any]] = [[], [], [], [], [], [], []]
 
     def add(self, at: int, response: Response, output: Any, offset: int, length: int) -> bool:
         """One more, to the request at that place; is it time to write?"""
-        held = self._held
-        held.append((at, response.model, response.usage, response.tier, output, offset, length))
+        held, usage = self._held, response.usage
+        held.places.append(at)
+        held.models.append(response.model)
+        for column, count in zip(held.usages, msgspec.structs.astuple(usage), strict=True):
+            column.append(count)
+        held.tiers.append(response.tier)
+        held.outputs.append(output)
+        held.offsets.append(offset)
+        held.lengths.append(length)
         self._bytes += length
-        return len(held) >= ROWS_AT_ONCE or self._bytes >= BYTES_AT_ONCE
+        return self._is_full()
+
+    def add_all(self, more: Held) -> bool:
+        """Many more; is it time to write?"""
+        places, models, usages, tiers, outputs, offsets, lengths = self._held
+        places += more.places
+        models += more.models
+        for column, counts in zip(usages, more.usages, strict=True):
+            column += counts
+        tiers += more.tiers
+        outputs += more.outputs
+        offsets += more.offsets
+        lengths += more.lengths
+        self._bytes += sum(more.lengths)
+        return self._is_full()
+
+    def _is_full(self) -> bool:
+        return len(self._held.places) >= ROWS_AT_ONCE or self._bytes >= BYTES_AT_ONCE
 
     def write(self, bill: Bill, file_no: int) -> None:
         """Bill and write what is held, all of it answers in one file."""
-        if not self._held:
+        places, models, usages, tiers, outputs, offsets, lengths = self._held
+        if not places:
             return
-        places, models, usages, tiers, outputs, offsets, lengths = zip(*self._held, strict=True)
-        self._held, self._bytes = [], 0
+        self._held, self._bytes = _nothing(), 0
         asked = self._asked
+        inputs, given, _, _ = usages
         seqs = [asked.seqs[at] for at in places]
         costs = bill.add_all(usages, [asked.tokens[at] for at in places], tiers)
-        inputs = [usage.input_tokens for usage in usages]
-        given = [usage.output_tokens for usage in usages]
         columns = (seqs, repeat(file_no, len(seqs)), offsets, lengths, inputs, given, costs)
         for column, values in zip(self._written, columns, strict=True):
             column.extend(values)
@@ -76,3 +113,7 @@ class Accepted:
     def index(self) -> AnswerIndex:
         """Where the answers are that were written."""
         return index_of(*self._written)
+
+
+def _nothing() -> Held:
+    return Held([], [], Usages([], [], [], []), [], [], [], [])

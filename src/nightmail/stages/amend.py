@@ -13,7 +13,7 @@ from nightmail.core.result import Rejection
 from nightmail.core.retry import Again
 from nightmail.stages.ports import Ports
 from nightmail.stages.records import Records
-from nightmail.stages.validate import Problem
+from nightmail.stages.verdicts import Problem
 from nightmail.stores.base import Address, Group, Member, NewLine, StoredShard
 
 # Where a task names no cap, the model's default cut the answer; asking for twice this much is more.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from nightmail.core.batch import Batch
 from nightmail.core.pricing import Price, billed_mode, cost_pusd, tariff
 from nightmail.core.request import Mode
-from nightmail.core.usage import Usage
+from nightmail.core.usage import NO_USAGE, Usage, Usages
 from nightmail.stores.base import BatchSums
 
 
@@ -26,7 +26,7 @@ class Bill:
         self._cost = self._sync_cost = None
         if price is not None:
             self._cost, self._sync_cost = tariff(price, mode=batch.mode), tariff(price, mode=Mode.SYNC)
-        self._tokens = [0, 0, 0, 0]
+        self._seen = NO_USAGE
         # Calibration: our count of requests whose usage came back, and that usage.
         self._counted = 0
         self._compared = 0
@@ -34,27 +34,27 @@ class Bill:
     def add(self, usage: Usage, counted: int | None = None, *, tier: str | None = None) -> int | None:
         """One billed answer, by the tier that it names; its cost. `counted` is our count of its request,
         where we have one."""
-        return self.add_all([usage], [counted or 0], [tier])[0]
+        usages = Usages(
+            [usage.input_tokens], [usage.output_tokens], [usage.cached_tokens], [usage.reasoning_tokens]
+        )
+        return self.add_all(usages, [counted or 0], [tier])[0]
 
     def add_all(
-        self, usages: Sequence[Usage], counted: Sequence[int], tiers: Sequence[str | None]
-    ) -> list[int | None]:
+        self, usages: Usages, counted: Sequence[int], tiers: Sequence[str | None]
+    ) -> list[int] | list[None]:
         """Many at once; a `counted` of 0 is none."""
-        self.answers += len(usages)
-        tokens = self._tokens
-        tokens[0] += sum([usage.input_tokens for usage in usages])
-        tokens[1] += sum([usage.output_tokens for usage in usages])
-        tokens[2] += sum([usage.cached_tokens for usage in usages])
-        tokens[3] += sum([usage.reasoning_tokens for usage in usages])
-        both = [
-            (ours, usage.input_tokens)
-            for ours, usage in zip(counted, usages, strict=True)
-            if ours and usage.input_tokens
-        ]
-        self._counted += sum([ours for ours, _ in both])
-        self._compared += sum([theirs for _, theirs in both])
+        self.answers += len(counted)
+        self._seen += usages.total()
+        theirs = usages.input_tokens
+        if all(counted) and all(theirs):
+            self._counted += sum(counted)
+            self._compared += sum(theirs)
+        else:
+            both = [pair for pair in zip(counted, theirs, strict=True) if all(pair)]
+            self._counted += sum([our_count for our_count, _ in both])
+            self._compared += sum([their_count for _, their_count in both])
         if self.cost_pusd is None or self.sync_cost_pusd is None or self._cost is None:
-            return [None] * len(usages)
+            return [None] * len(counted)
         assert self._sync_cost is not None
         sync_costs, costs = self._sync_cost(usages), self._cost(usages)
         if self._mode is Mode.FLEX:
@@ -64,7 +64,7 @@ class Bill:
             ]
         self.cost_pusd += sum(costs)
         self.sync_cost_pusd += sum(sync_costs)
-        return [*costs]
+        return costs
 
     def waste(self, cost: int | None) -> None:
         """An answer that was added has bought no accepted output."""
@@ -75,7 +75,7 @@ class Bill:
         """Everything. Where the provider's own sum is higher than that of the answers, it billed answers
         that are in no file, of at most `silent` requests: paid, and wasted."""
         batch = self.batch
-        seen = Usage(*self._tokens)
+        seen = self._seen
         unseen = Usage(
             max(0, (batch.billed_input or 0) - seen.input_tokens),
             max(0, (batch.billed_output or 0) - seen.output_tokens),

@@ -29,7 +29,7 @@ from nightmail.stages.money import admission
 from nightmail.stages.plan import limits_for
 from nightmail.stages.ports import Ports
 from nightmail.stages.submit import is_fresh
-from nightmail.stages.validate import results_name
+from nightmail.stages.verdicts import results_name
 from nightmail.stores.base import Member
 
 OBJECTIONS = (429, 503)

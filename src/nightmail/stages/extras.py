@@ -26,7 +26,7 @@ from nightmail.errors import ProviderError
 from nightmail.providers.base import RemoteBatch
 from nightmail.stages.bill import Bill
 from nightmail.stages.ports import Access, tell
-from nightmail.stages.validate import RESULT_KINDS, results_name
+from nightmail.stages.verdicts import RESULT_KINDS, results_name
 from nightmail.stores.base import BatchSums
 from nightmail.telemetry import EventName
 

@@ -11,7 +11,7 @@ from nightmail.core.polling import GRACE
 from nightmail.core.run import Run
 from nightmail.errors import ProviderUnavailable, RequestRefused
 from nightmail.stages.ports import Access, tell
-from nightmail.stages.validate import RESULT_KINDS, results_name
+from nightmail.stages.verdicts import RESULT_KINDS, results_name
 from nightmail.telemetry import EventName
 
 # HTTP's word for "was here and will not be again".

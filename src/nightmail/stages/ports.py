@@ -20,7 +20,7 @@ from nightmail.sinks.base import Sink
 from nightmail.sources.base import Source
 from nightmail.spool import Spool
 from nightmail.stages.shards import BuildOrder, BuiltPiece, JudgeOrder
-from nightmail.stages.validate import Verdicts
+from nightmail.stages.verdicts import Verdicts
 from nightmail.stores.base import Lease, Store
 from nightmail.tasks.prepared import PreparedTask
 from nightmail.telemetry import EventName, log

@@ -30,7 +30,7 @@ from nightmail.stages.extras import book, tell_booked
 from nightmail.stages.ports import Ports
 from nightmail.stages.refused import settle_refused
 from nightmail.stages.shards import JudgeOrder, near
-from nightmail.stages.validate import RESULT_KINDS, Problem, ResultFile, Verdicts, results_name
+from nightmail.stages.verdicts import RESULT_KINDS, Problem, ResultFile, Verdicts, results_name
 from nightmail.stores.base import Member, Setback
 from nightmail.telemetry import EventName
 

@@ -25,7 +25,8 @@ from nightmail.stages.keying import Keying
 from nightmail.stages.parts import part_name, part_schema, writing
 from nightmail.stages.records import Records
 from nightmail.stages.unchanged import leave_out
-from nightmail.stages.validate import Judge, ResultFile, Verdicts
+from nightmail.stages.validate import Judge
+from nightmail.stages.verdicts import ResultFile, Verdicts
 from nightmail.stores.base import Asked, FailedRow, Key, StoredShard
 from nightmail.tasks.prepared import PreparedTask
 

@@ -12,67 +12,24 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from pathlib import PurePath
 
-import msgspec
-
-from nightmail.core.answer_index import AnswerIndex
 from nightmail.core.batch import Batch, Phase
-from nightmail.core.ids import RunId, seq_of
+from nightmail.core.ids import RunId, seq_of, seqs_of
 from nightmail.core.pricing import Price
-from nightmail.core.result import Finish, Outcome, Rejection, Response, Result
-from nightmail.core.usage import NO_USAGE, Usage
+from nightmail.core.result import Outcome, Rejection, Response, Result
 from nightmail.providers.base import Provider
 from nightmail.spool import Spool
-from nightmail.stages.accepted import Accepted
+from nightmail.stages.accepted import Accepted, Held
 from nightmail.stages.bill import Bill
 from nightmail.stages.parts import PartWriter
 from nightmail.stages.raised import described
 from nightmail.stages.records import Records
-from nightmail.stores.base import Address, Asked, BatchSums
+from nightmail.stages.stretches import Stretch, stretches
+from nightmail.stages.verdicts import Problem, ResultFile, Verdicts
+from nightmail.stores.base import Address, Asked
 from nightmail.tasks.prepared import PreparedTask
 
-RESULT_KINDS = ("output", "errors")
 MAX_MESSAGE = 2_000
-
-
-class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """A request of the batch that has no accepted output, and why."""
-
-    seq: int
-    outcome: Outcome
-    message: str
-    rejection: Rejection | None = None
-    status: int | None = None
-    code: str | None = None
-    finish: Finish | None = None
-    answer: Address | None = None
-    text: str | None = None  # what the model said, for a repair
-    complaint: str | None = None  # what the model is told about it; may quote the answer
-    usage: Usage = NO_USAGE
-    cost_pusd: int | None = 0
-
-
-class Verdicts(msgspec.Struct, kw_only=True):
-    """What the files of one batch and its extras hold. `successes` and `problems` together name each
-    member once, `sums` has what each of these batches used and cost, by its number."""
-
-    successes: AnswerIndex = AnswerIndex()
-    problems: list[Problem] = []
-    unknown: list[str] = []  # names that this batch never sent
-    duplicates: int = 0
-    unreadable: int = 0
-    callback_errors: list[str] = []
-    sums: dict[int, BatchSums] = {}
-
-
-class ResultFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A result file in the spool, and the number of its batch."""
-
-    file_no: int
-    name: str
-    bytes: int
-    batch_no: int
 
 
 class Judge:
@@ -118,9 +75,12 @@ class Judge:
         found = self._verdicts
         for file in files:
             self._bill = self._bills[file.batch_no]
-            read = self._line if file.batch_no == self._batch.batch_no else self._extra_line
-            for offset, line in self._spool.lines(file.name):
-                read(line, file.file_no, offset)
+            for offsets, lines in self._spool.blocks(file.name):
+                if file.batch_no == self._batch.batch_no:
+                    self._lines(lines, file.file_no, offsets)
+                    continue
+                for offset, line in zip(offsets, lines, strict=True):
+                    self._extra_line(line, file.file_no, offset)
             self._accepted.write(self._bill, file.file_no)
         absent = _absent_outcome(self._batch.phase)
         for seq in self._open:
@@ -175,6 +135,42 @@ class Judge:
             return True
         billed.add(seq)
         return False
+
+    def _lines(self, lines: list[bytes], file_no: int, offsets: list[int]) -> None:
+        """Lines of the batch's own: stretches of good answers at once, what is between them one by one."""
+        done = 0
+        endpoint = self._batch.endpoint
+        for stretch in stretches(lines, provider=self._provider, endpoint=endpoint, task=self._task):
+            for at in range(done, stretch.start):
+                self._line(lines[at], file_no, offsets[at])
+            accepted = self._stretch(stretch, lines, file_no, offsets)
+            done = stretch.stop if accepted else stretch.start
+        for at in range(done, len(lines)):
+            self._line(lines[at], file_no, offsets[at])
+
+    def _stretch(self, stretch: Stretch, lines: list[bytes], file_no: int, offsets: list[int]) -> bool:
+        """Accept a stretch; False if one of its answers is not the first to a request of this batch."""
+        seqs = seqs_of(stretch.custom_ids, self._run_id)
+        if seqs is None:
+            return False
+        wanted = set(seqs)
+        if len(wanted) < len(seqs) or not wanted <= self._open.keys():
+            return False
+        if self._problems and not wanted.isdisjoint(self._problems):
+            return False
+        of = slice(stretch.start, stretch.stop)
+        held = Held(
+            places=list(map(self._open.pop, seqs)),
+            models=stretch.models,
+            usages=stretch.usages,
+            tiers=stretch.tiers,
+            outputs=stretch.outputs,
+            offsets=offsets[of],
+            lengths=list(map(len, lines[of])),
+        )
+        if self._accepted.add_all(held):
+            self._accepted.write(self._bill, file_no)
+        return True
 
     def _line(self, line: bytes, file_no: int, offset: int) -> None:
         read = self._read(line)
@@ -270,8 +266,3 @@ def _absent_message(outcome: Outcome, batch: Batch) -> str:
 def _provider_message(result: Result) -> str:
     parts = [str(result.status) if result.status is not None else "", result.code or "", result.message or ""]
     return " ".join(part for part in parts if part)[:MAX_MESSAGE] or result.outcome.value
-
-
-def results_name(run_id: str, batch: Batch, kind: str) -> str:
-    """Where a batch's `output` or `errors` file is kept."""
-    return str(PurePath(run_id, "results", f"{batch.batch_no}.{kind}.jsonl"))

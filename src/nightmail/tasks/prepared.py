@@ -83,7 +83,9 @@ class PreparedTask:
             several_inputs=task.output is list,
         )
         self.build = task.build
-        self._parse = task.parse if overrides.parse is not Task.parse else self._reader.read
+        # Does nothing of the task's own see an answer that is as its output says?
+        self.only_reads = not (self.checks or self.calls_on_output) and overrides.parse is Task.parse
+        self._parse = self._reader.read if overrides.parse is Task.parse else task.parse
         self._refuses_empty_text = self.endpoint is Endpoint.EMBEDDINGS
         self._templates: dict[str, Template] = {}
         fixed = self._template(self._model) if self._model else None
@@ -151,6 +153,11 @@ class PreparedTask:
     def judge(self, response: Response) -> Judged:
         """The output in an answer, or why there is none. Never raises for a bad answer."""
         return judge(self._parse, response)
+
+    def read_all(self, texts: Sequence[str]) -> list[Any]:
+        """The outputs of complete answers to a task that `only_reads`, by their texts; `UNREAD` for each
+        that has to be judged by itself."""
+        return self._reader.read_all(texts)
 
     def check(self, output: Any, record: Any) -> str | None:
         """The complaint of the task's own check, or None if the output is good."""

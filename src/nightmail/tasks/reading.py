@@ -32,6 +32,15 @@ class Unreadable(Exception):
         self.complaint = complaint or message
 
 
+class Unread(Enum):
+    """Stands for the output of an answer that only `Reader.read` can judge."""
+
+    UNREAD = "unread"
+
+
+UNREAD = Unread.UNREAD
+
+
 class Reader(Protocol):
     """`shape` is the columns' shape (a struct), `form` the output type if the answer is JSON."""
 
@@ -43,6 +52,10 @@ class Reader(Protocol):
 
     def read(self, response: Response) -> Any:
         """The output. Raises `Unreadable`."""
+        ...
+
+    def read_all(self, texts: Sequence[str]) -> list[Any]:
+        """The outputs of complete answers by their texts, `UNREAD` for each that `read` has to see."""
         ...
 
     def rows(self, outputs: Sequence[Any]) -> list[dict[str, Any]]:
@@ -75,6 +88,9 @@ class TextReader:
             raise Unreadable(Rejection.MALFORMED, "the answer is empty")
         return response.text
 
+    def read_all(self, texts: Sequence[str]) -> list[Any]:
+        return [text if text.strip() else UNREAD for text in texts]
+
     def rows(self, outputs: Sequence[Any]) -> list[dict[str, Any]]:
         return [{WRAPPED_COLUMN: output} for output in outputs]
 
@@ -100,6 +116,9 @@ class VectorReader:
         if len(vectors) > 1:
             raise Unreadable(Rejection.SCHEMA, f"the answer holds {len(vectors)} vectors instead of one")
         return vectors[0]
+
+    def read_all(self, texts: Sequence[str]) -> list[Any]:
+        return [UNREAD] * len(texts)
 
     def rows(self, outputs: Sequence[Any]) -> list[dict[str, Any]]:
         return [{self._column: output} for output in outputs]
@@ -149,6 +168,9 @@ class ModerationReader:
             raise Unreadable(Rejection.SCHEMA, f"the answer holds {len(results)} results instead of one")
         return msgspec.structs.asdict(results[0])
 
+    def read_all(self, texts: Sequence[str]) -> list[Any]:
+        return [UNREAD] * len(texts)
+
     def rows(self, outputs: Sequence[Any]) -> list[dict[str, Any]]:
         return list(outputs)
 
@@ -177,6 +199,21 @@ class JsonReader:
         if self._has_integers and _maybe_huge(text) and (path := self._huge(output)):
             raise Unreadable(Rejection.SCHEMA, f"{path}: the number does not fit into 64 bits")
         return output
+
+    def read_all(self, texts: Sequence[str]) -> list[Any]:
+        if self._has_integers and _maybe_huge("\n".join(texts)):
+            return [UNREAD] * len(texts)
+        decode = self._decode
+        try:
+            return [decode(text) for text in texts]
+        except Exception:  # as in `read`, which says of which it is
+            return [self._read_or_not(text) for text in texts]
+
+    def _read_or_not(self, text: str) -> Any:
+        try:
+            return self._decode(text)
+        except Exception:
+            return UNREAD
 
     def _without_fence(self, text: str, error: Exception) -> Any:
         """Models without strict mode like to put their JSON into a Markdown fence: that is forgiven."""

@@ -36,7 +36,10 @@ from nightmail.worker.loop import Driver
 from nightmail.worker.reading import status
 from nightmail.worker.service import Service, shards_for, sink_for
 
-PURE = ("limits", "request_line", "request_body", "result_line", "read_result", "path", "exists", "size")
+PURE = (
+    "limits", "request_line", "request_body", "result_line", "read_result", "read_answers", "path", "exists",
+    "size",
+)  # fmt: skip
 GROUPS = ("runs", "requests", "batches", "copies", "events", "schedules", "delivered", "notices", "figures")
 
 

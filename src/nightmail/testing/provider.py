@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ import msgspec
 from nightmail.core.batch import ENDED_PHASES, Phase
 from nightmail.core.limits import Limits
 from nightmail.core.request import Endpoint
-from nightmail.core.result import Result
+from nightmail.core.result import Answers, Result
 from nightmail.errors import NotFound, Unsupported
 from nightmail.providers.base import BatchError, CallReply, Rates, RemoteBatch, RemoteFile
 from nightmail.providers.openai import lines
+from nightmail.providers.openai.columns import read_answers
 
 Answer = Callable[[str, dict[str, Any], int], Mapping[str, Any]]
 
@@ -101,6 +102,9 @@ class ScriptedProvider:
 
     def read_result(self, line: bytes, endpoint: Endpoint) -> Result:
         return lines.read_result(line, endpoint)
+
+    def read_answers(self, lines: Sequence[bytes], endpoint: Endpoint) -> Answers | None:
+        return read_answers(lines, endpoint)
 
     async def check(self) -> None: ...
     async def close(self) -> None: ...

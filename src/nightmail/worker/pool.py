@@ -25,7 +25,7 @@ import msgspec
 from nightmail import errors
 from nightmail.errors import InternalError, NightmailError
 from nightmail.stages.shards import BuildOrder, BuiltPiece, Here, JudgeOrder
-from nightmail.stages.validate import Verdicts
+from nightmail.stages.verdicts import Verdicts
 from nightmail.worker.kit import Kit
 from nightmail.worker.shard_process import DONE, FAILED, Failed, receive, send
 

@@ -28,6 +28,7 @@ from nightmail.errors import (
 from nightmail.providers.base import CallReply, RemoteBatch, RemoteFile
 from nightmail.providers.openai import lines, wire
 from nightmail.providers.openai.account import account_of, host_of, key_for, url_for
+from nightmail.providers.openai.columns import read_answers
 from nightmail.providers.openai.complaints import blames, is_no_route, read_complaint
 from nightmail.providers.openai.connection import Connection
 from nightmail.providers.openai.facts import limits_for
@@ -76,6 +77,7 @@ class OpenAIProvider:
         return lines.result_line(custom_id, reply)
 
     read_result = staticmethod(lines.read_result)
+    read_answers = staticmethod(read_answers)
 
     async def check(self) -> None:
         """Asks for the models, which needs a key nearly everywhere; a key that may not see them may still

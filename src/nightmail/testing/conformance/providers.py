@@ -16,7 +16,8 @@ from pathlib import Path
 
 from nightmail.core.batch import ENDED_PHASES, Phase
 from nightmail.core.request import Endpoint
-from nightmail.core.result import Outcome, Result
+from nightmail.core.result import Answers, Finish, Outcome, Result
+from nightmail.core.usage import Usage
 from nightmail.errors import NotFound, ProviderError, RequestRefused, Unsupported
 from nightmail.providers.base import Provider, RemoteBatch
 
@@ -95,7 +96,9 @@ async def _a_batch_gives_every_answer(
             size = await provider.fetch(file_id_of, target)
             assert size == target.stat().st_size, "fetch: returns the bytes that it wrote"
             lines = [line for line in target.read_bytes().split(b"\n") if line]
-            results += [provider.read_result(line, Endpoint.CHAT) for line in lines]
+            read = [provider.read_result(line, Endpoint.CHAT) for line in lines]
+            _are_read_at_once_alike(provider.read_answers(lines, Endpoint.CHAT), read)
+            results += read
     assert len(results) == len(prompts), "every request has one line, in one of the two files"
     named = [result.custom_id for result in results if result.custom_id is not None]
     assert len(named) == len(set(named)), "no custom_id comes twice"
@@ -185,6 +188,22 @@ async def _files_can_be_deleted(provider: Provider, finished: RemoteBatch, lacks
         return
     assert await provider.delete(file_id) is True, "delete: True for a file that was there"
     assert await provider.delete(file_id) is False, "delete: False for a file that is gone"
+
+
+def _are_read_at_once_alike(answers: Answers | None, results: list[Result]) -> None:
+    if answers is None:
+        return
+    assert len(answers.texts) == len(results), "read_answers: an item for every line"
+    for at, (text, result) in enumerate(zip(answers.texts, results, strict=True)):
+        if text is None:
+            continue
+        usage = Usage(*(counts[at] for counts in answers.usages))
+        told = (answers.custom_ids[at], text, answers.models[at], usage, answers.tiers[at])
+        assert result.response is not None, "read_answers: texts are of answers"
+        response = result.response
+        read = (result.custom_id, response.text, response.model, response.usage, response.tier)
+        assert told == read, "read_answers: says what read_result says"
+        assert response.finish is Finish.COMPLETE, "read_answers: answers are complete"
 
 
 async def _a_synchronous_answer_reads_like_a_batch_line(

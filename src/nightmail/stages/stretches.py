@@ -1,0 +1,60 @@
+"""Good answers that follow each other in a result file: read column by column, which takes half the time of
+one after the other. What stands between them is for `validate` to read line by line, in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from nightmail.core.request import Endpoint
+from nightmail.core.result import Answers
+from nightmail.core.usage import Usages
+from nightmail.providers.base import Provider
+from nightmail.tasks.prepared import PreparedTask
+from nightmail.tasks.reading import UNREAD
+
+
+class Stretch(NamedTuple):
+    """The lines from `start` up to `stop` are complete answers of the task's output: a column each."""
+
+    start: int
+    stop: int
+    custom_ids: list[str]
+    models: list[str]
+    usages: Usages
+    tiers: list[str | None]
+    outputs: list[Any]
+
+
+def stretches(
+    lines: Sequence[bytes], *, provider: Provider, endpoint: Endpoint, task: PreparedTask
+) -> Iterator[Stretch]:
+    """The longest stretches of good answers in these lines, in their order. None at all where something of
+    the task's own has to see an answer."""
+    if not task.only_reads or (answers := provider.read_answers(lines, endpoint)) is None:
+        return
+    outputs = _outputs(answers, task)
+    start = 0
+    for at in [*(at for at, output in enumerate(outputs) if output is UNREAD), len(outputs)]:
+        if at > start:
+            of = slice(start, at)
+            yield Stretch(
+                start,
+                at,
+                answers.custom_ids[of],
+                answers.models[of],
+                Usages(*(counts[of] for counts in answers.usages)),
+                answers.tiers[of],
+                outputs[of],
+            )
+        start = at + 1
+
+
+def _outputs(answers: Answers, task: PreparedTask) -> list[Any]:
+    """The output in each line; `UNREAD` for one that is no good answer."""
+    texts = [text for text in answers.texts if text is not None]
+    read = task.read_all(texts)
+    if len(texts) == len(answers.texts):
+        return read
+    found = iter(read)
+    return [UNREAD if text is None else next(found) for text in answers.texts]

@@ -1,0 +1,96 @@
+"""Answers read many at a time are what they are read one by one, and nothing else is taken for one."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nightmail.core.request import Endpoint
+from nightmail.core.result import Finish, Response
+from nightmail.core.usage import Usage
+from nightmail.providers.openai.columns import read_answers
+from nightmail.providers.openai.lines import read_result
+
+GONE = object()
+USAGE = {"prompt_tokens": 242, "completion_tokens": 17, "prompt_tokens_details": {"cached_tokens": 128}}
+
+
+def line(**changes: Any) -> bytes:
+    """The line of a complete answer, with some of its fields others, or gone."""
+    message = {"role": "assistant", "content": "yes", "refusal": None, "annotations": []}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+    body = {"model": "gpt-4o-mini-2024-07-18", "choices": [choice], "usage": USAGE, "service_tier": "default"}
+    row = {
+        "custom_id": "run_7",
+        "response": {"status_code": 200, "request_id": "r", "body": body},
+        "error": None,
+    }
+    for place in (message, choice, body, row["response"], row):
+        assert isinstance(place, dict)
+        for name in changes.keys() & (place.keys() | {"tool_calls"} if place is message else place.keys()):
+            place[name] = changes[name]
+            if changes[name] is GONE:
+                del place[name]
+    return json.dumps(row, ensure_ascii=False).encode()
+
+
+VALUES = {
+    "content": ["", "naïve\u2028text", [{"type": "text", "text": "yes"}]],
+    "refusal": ["no", "", GONE],
+    "tool_calls": [[], [{"id": "call_1"}]],
+    "finish_reason": ["length", "content_filter", None, "tool_calls"],
+    "choices": [[], None, [{"message": {"content": "a"}}, {"message": {"content": "b"}}]],
+    "model": [None, GONE, ""],
+    "usage": [
+        None, GONE, {}, {"input_tokens": 3, "output_tokens": 4}, {"prompt_tokens": 0, "completion_tokens": 4},
+        USAGE | {"input_tokens": 9}, USAGE | {"completion_tokens_details": {"reasoning_tokens": 5}},
+        USAGE | {"prompt_tokens_details": None, "input_tokens_details": {"cached_tokens": 3}},
+        USAGE | {"prompt_tokens_details": {"cached_tokens": None}, "completion_tokens_details": None},
+    ],
+    "service_tier": ["flex", None, GONE],
+    "status_code": [201, 400, 500, 0],
+    "custom_id": [None, GONE, "", 7],
+    "error": [{"code": "batch_expired"}, {}, ""],
+    "body": [None, "not JSON", {"error": {"message": "bad"}}],
+    "response": [None, GONE],
+}  # fmt: skip
+CHANGES = st.fixed_dictionaries({}, optional={name: st.sampled_from(of) for name, of in VALUES.items()})
+LINES = st.builds(lambda changes: line(**changes), CHANGES) | st.sampled_from([b"{", b"\xff", b"[]", b"null"])
+
+
+@given(st.lists(LINES, max_size=6))
+def test_what_is_read_at_once_is_what_each_line_says(lines: list[bytes]) -> None:
+    answers = read_answers(lines, Endpoint.CHAT)
+
+    assert answers is not None
+    for at, text in enumerate(answers.texts):
+        if text is None:
+            continue
+        result = read_result(lines[at], Endpoint.CHAT)
+        assert (result.custom_id, result.status) == (answers.custom_ids[at], None)
+        response = result.response
+        assert response is not None
+        assert response == Response(
+            model=answers.models[at],
+            whole=response.whole,
+            text=text,
+            finish=Finish.COMPLETE,
+            usage=Usage(*(counts[at] for counts in answers.usages)),
+            tier=answers.tiers[at],
+        )
+
+
+def test_a_documented_answer_is_read_at_once_among_whatever_else() -> None:
+    for changes in ({}, {"refusal": GONE}, {"tool_calls": []}, {"service_tier": GONE}, {"error": GONE}):
+        answers = read_answers([b"no JSON", line(**changes), line(finish_reason="length")], Endpoint.CHAT)
+
+        assert answers is not None
+        assert answers.texts == [None, "yes", None]
+        assert [counts[1] for counts in answers.usages] == [242, 17, 128, 0]
+
+
+def test_other_endpoints_have_no_faster_way() -> None:
+    assert read_answers([line()], Endpoint.RESPONSES) is None
