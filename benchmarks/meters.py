@@ -131,7 +131,7 @@ def install(meters: Meters) -> None:
     wrap(Workshop, "build", "build+count")
     wrap(Spool, "write", "write")
     wrap(Database, "_transact", "store")
-    wrap(Spool, "gather", "upload")
+    wrap(Spool, "joined", "upload")
     wrap(loop, "submit", "upload", meters.timed_coroutine)
     wrap(OpenAIProvider, "upload", "upload", meters.timed_coroutine)
     wrap(loop, "ingest", "download", meters.timed_coroutine)

@@ -20,9 +20,9 @@ class Slow(ScriptedProvider):
 
     desk: Desk
 
-    async def upload(self, path, *, filename):
+    async def upload(self, content, *, filename):
         self.desk.clock.advance(timedelta(minutes=3))
-        return await super().upload(path, filename=filename)
+        return await super().upload(content, filename=filename)
 
     async def create(self, *, input_file_id, endpoint, metadata):
         remote = await super().create(input_file_id=input_file_id, endpoint=endpoint, metadata=metadata)

@@ -121,7 +121,8 @@ async def test_refused_metadata_are_left_out_from_then_on(
     provider = OpenAIProvider.open(base_url=server.url, api_key=None)
     path = tmp_path / "in.jsonl"
     path.write_bytes(provider.request_line("r_1", Endpoint.CHAT, BODY))
-    file = await provider.upload(path, filename="in.jsonl")
+    with path.open("rb") as content:
+        file = await provider.upload(content, filename="in.jsonl")
     for _ in range(2):
         await provider.create(input_file_id=file.id, endpoint=Endpoint.CHAT, metadata=METADATA)
     sent = ["metadata" in json.loads(call["body"]) for call in server.log("POST", "/batches")]

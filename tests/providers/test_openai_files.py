@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import threading
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nightmail.errors import NotFound, ProviderUnavailable, RequestRefused, Unsupported
+from nightmail.errors import NotFound, ProviderUnavailable, RequestRefused, StoreError, Unsupported
 from nightmail.providers.openai.adapter import OpenAIProvider
 
 
@@ -18,7 +19,8 @@ async def test_an_upload_arrives_byte_for_byte(poor: Any, provider: OpenAIProvid
     content = "".join(f'{{"n":{n},"t":"\u2028é"}}\n' for n in range(20_000)).encode()
     path = tmp_path / "in.jsonl"
     path.write_bytes(content)
-    file = await provider.upload(path, filename="r.b1.jsonl")
+    with path.open("rb") as opened:
+        file = await provider.upload(opened, filename="r.b1.jsonl")
     assert (file.bytes, file.filename, file.purpose) == (len(content), "r.b1.jsonl", "batch")
     copy = tmp_path / "copy.jsonl"
     assert await provider.fetch(file.id, copy) == len(content)
@@ -29,9 +31,25 @@ async def test_a_refused_upload_says_why(poor: Any, provider: OpenAIProvider, tm
     path = tmp_path / "in.jsonl"
     path.write_bytes(b"x\n")
     poor.script("POST", "/files", status=413, body="too large")
-    with pytest.raises(RequestRefused, match="too large") as caught:
-        await provider.upload(path, filename="in.jsonl")
+    with path.open("rb") as content, pytest.raises(RequestRefused, match="too large") as caught:
+        await provider.upload(content, filename="in.jsonl")
     assert caught.value.status == 413
+
+
+class Torn(io.BytesIO):
+    """A file of which only the first part can be read."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.tell():
+            raise StoreError("requests/000001.jsonl is shorter than the database says")
+        return super().read(10)
+
+
+async def test_what_reading_the_file_raised_is_not_taken_for_the_network(
+    poor: Any, provider: OpenAIProvider
+) -> None:
+    with pytest.raises(StoreError, match="shorter than the database says"):
+        await provider.upload(Torn(b"x" * 100), filename="in.jsonl")
 
 
 async def test_a_download_that_ends_early_is_no_download(
@@ -49,7 +67,8 @@ async def test_a_download_without_a_length_is_measured_against_the_file(
     provider = OpenAIProvider.open(base_url=server.url, api_key=None)
     path = tmp_path / "in.jsonl"
     path.write_bytes(b"whole\n")
-    file = await provider.upload(path, filename="in.jsonl")
+    with path.open("rb") as content:
+        file = await provider.upload(content, filename="in.jsonl")
     assert await provider.fetch(file.id, tmp_path / "out") == 6
     server.script("GET", f"/files/{file.id}", body={"id": file.id, "bytes": 9})
     with pytest.raises(ProviderUnavailable, match="6 of 9 bytes"):

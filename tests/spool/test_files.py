@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nightmail.errors import LeaseLost, StoreError
 from nightmail.spool import Spool
-from nightmail.spool.files import merged
+from nightmail.spool.ranges import merged
 from nightmail.spool.splitting import split_lines
 
 ODD = "a\u2028b\u2029c\u0085d\x0be\x0cf\x1cg".encode()

@@ -53,9 +53,9 @@ async def test_every_line_of_a_run_names_it_and_its_batch(tmp_path, kept):
 
 async def test_a_line_of_another_library_names_what_it_was_written_for(tmp_path, kept):
     class Chatty(ScriptedProvider):
-        async def upload(self, path, *, filename):
+        async def upload(self, content, *, filename):
             logging.getLogger("some.client").warning("connecting")
-            return await super().upload(path, filename=filename)
+            return await super().upload(content, filename=filename)
 
     desk = Desk(tmp_path, Chatty())
     await desk.drive()

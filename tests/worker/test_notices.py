@@ -287,7 +287,7 @@ async def test_a_batch_that_expires_is_told_and_so_is_the_end(tmp_path):
 
 async def test_a_key_that_is_refused_is_told_with_what_to_do(tmp_path):
     class Locked(ScriptedProvider):
-        async def upload(self, path, *, filename):
+        async def upload(self, content, *, filename):
             raise AuthenticationFailed("the key is not accepted")
 
     desk = Desk(tmp_path, Locked())

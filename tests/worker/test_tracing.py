@@ -94,11 +94,11 @@ async def test_no_text_of_a_request_an_answer_or_an_error_is_in_a_span(tmp_path,
     class Failing(ScriptedProvider):
         failed = False
 
-        async def upload(self, path, *, filename):
+        async def upload(self, content, *, filename):
             if not self.failed:
                 self.failed = True
                 raise ProviderUnavailable("say something about thing 1", ambiguous=False)
-            return await super().upload(path, filename=filename)
+            return await super().upload(content, filename=filename)
 
     traced = Traced(tmp_path, monkeypatch, Failing())
     await traced.work()

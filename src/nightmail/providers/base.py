@@ -87,6 +87,14 @@ class CallReply(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str | None = None
 
 
+class Content(Protocol):
+    """The bytes of an input file, read as an open file is."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+    def tell(self) -> int: ...
+
+
 class Provider(Protocol):
     """Opened with `open(base_url, api_key)`, used from one event loop, closed with `close()`.
 
@@ -128,8 +136,9 @@ class Provider(Protocol):
         """Return if the server is reachable and does not refuse the key; else raise why."""
         ...
 
-    async def upload(self, path: Path, *, filename: str) -> RemoteFile:
-        """Put an input file there. Streams; safe to repeat (an unused copy costs nothing)."""
+    async def upload(self, content: Content, *, filename: str) -> RemoteFile:
+        """Put an input file there, read from its beginning. Streams; safe to repeat (an unused copy costs
+        nothing). What reading it raises goes through."""
         ...
 
     async def create(

@@ -18,6 +18,7 @@ from typing import IO
 
 from nightmail.core import disk
 from nightmail.errors import DiskFull, LeaseLost, NightmailError, StoreError
+from nightmail.spool.ranges import Joined, merged
 from nightmail.spool.splitting import split_lines
 
 CHUNK = 1 << 20
@@ -100,6 +101,10 @@ class Spool:
             for file in opened.values():
                 file.close()
         return size
+
+    def joined(self, ranges: Iterable[tuple[str, int, int]]) -> Joined:
+        """Byte ranges `(name, offset, length)` to be read one after the other, as they are now."""
+        return Joined([(self.path(name), offset, length) for name, offset, length in merged(ranges)])
 
     def read(self, name: str, offset: int, length: int) -> bytes:
         """The bytes at an address."""
@@ -213,20 +218,6 @@ class Spool:
     def delete(self, name: str) -> None:
         """Remove a file; it may be gone already."""
         self.path(name).unlink(missing_ok=True)
-
-
-def merged(ranges: Iterable[tuple[str, int, int]]) -> Iterator[tuple[str, int, int]]:
-    """Ranges in order, neighbours that touch joined."""
-    current: tuple[str, int, int] | None = None
-    for name, offset, length in ranges:
-        if current and current[0] == name and current[1] + current[2] == offset:
-            current = (name, current[1], current[2] + length)
-            continue
-        if current:
-            yield current
-        current = (name, offset, length)
-    if current:
-        yield current
 
 
 def copy_range(source: IO[bytes], target: IO[bytes], offset: int, length: int) -> None:

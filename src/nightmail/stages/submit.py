@@ -36,7 +36,7 @@ from nightmail.stages.plan import limits_for
 from nightmail.stages.ports import Access, Ports, tell
 from nightmail.stages.refused import settle_refused
 from nightmail.stages.seen import seen_of
-from nightmail.stages.tidy import input_name, tidy
+from nightmail.stages.tidy import tidy
 from nightmail.telemetry import EventName
 
 # A file is sometimes not visible to the create call for some seconds after its upload (facts E.8).
@@ -82,18 +82,18 @@ async def submit(ports: Ports, run: Run, batch: Batch) -> Batch | Hold:
 async def _upload(ports: Ports, run: Run, batch: Batch) -> Batch:
     # `nightmail doctor` knows by this name what an upload that was never recorded belongs to.
     filename = upload_name(batch.batch_id, mark_of(run.run_id, run.created_at))
-    name = input_name(ports.run_id, batch)
     paths = await ports.store.requests.file_paths(batch.run_no)
     ranges = [
         (paths[file_no], offset, length)
         for file_no, offset, length in await ports.store.requests.ranges(batch)
     ]
-    size = await asyncio.to_thread(ports.spool.gather, ranges, name)
+    content = await asyncio.to_thread(ports.spool.joined, ranges)
     try:
-        remote = await ports.provider.upload(ports.spool.path(name), filename=filename)
-        if remote.bytes is not None and remote.bytes != size:
+        with content:
+            remote = await ports.provider.upload(content, filename=filename)
+        if remote.bytes is not None and remote.bytes != content.size:
             raise ProviderUnavailable(
-                f"the upload of {batch.batch_id!r} arrived with {remote.bytes:,} of {size:,} bytes",
+                f"the upload of {batch.batch_id!r} arrived with {remote.bytes:,} of {content.size:,} bytes",
                 ambiguous=False,
             )
     except RequestRefused:

@@ -1,8 +1,7 @@
-"""Files of a batch that are not needed any more: at the provider, and our copy of what was uploaded."""
+"""Files of a batch at the provider that are not needed any more."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 
 from nightmail.core.batch import Batch
@@ -12,17 +11,12 @@ from nightmail.stages.ports import Access, tell
 from nightmail.telemetry import EventName
 
 
-def input_name(run_id: str, batch: Batch) -> str:
-    """Where the file that is uploaded for a batch is kept."""
-    return f"{run_id}/batches/{batch.batch_no}.input.jsonl"
-
-
 async def tidy(
     access: Access, run: Run, batch: Batch, file_ids: Iterable[str | None], *, patient: bool
 ) -> None:
-    """Delete these files of a batch at the provider, unless they are to be kept, and our copy of its
-    input (it is ranges of files that stay). A provider that cannot is no reason to keep a run open:
-    without patience what it refuses is left to its own expiry, or to `nightmail doctor --fix`."""
+    """Delete these files of a batch at the provider, unless they are to be kept. A provider that cannot is
+    no reason to keep a run open: without patience what it refuses is left to its own expiry, or to
+    `nightmail doctor --fix`."""
     deleted: list[str] = []
     for file_id in file_ids:
         if file_id is None or run.spec.keep_remote_files:
@@ -37,6 +31,5 @@ async def tidy(
             if patient:
                 raise
             break
-    await asyncio.to_thread(access.spool.delete, input_name(access.run_id, batch))
     if deleted:
         await tell(access, EventName.REMOTE_FILES_DELETED, batch, file_ids=deleted)

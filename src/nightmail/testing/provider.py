@@ -20,7 +20,7 @@ from nightmail.core.limits import Limits
 from nightmail.core.request import Endpoint
 from nightmail.core.result import Answers, Result
 from nightmail.errors import NotFound, Unsupported
-from nightmail.providers.base import BatchError, CallReply, Rates, RemoteBatch, RemoteFile
+from nightmail.providers.base import BatchError, CallReply, Content, Rates, RemoteBatch, RemoteFile
 from nightmail.providers.openai import lines
 from nightmail.providers.openai.columns import read_answers
 
@@ -109,11 +109,11 @@ class ScriptedProvider:
     async def check(self) -> None: ...
     async def close(self) -> None: ...
 
-    async def upload(self, path: Path, *, filename: str) -> RemoteFile:
-        content = path.read_bytes()  # noqa: ASYNC240 - a test's small file
-        file_id = self._keep(content)
+    async def upload(self, content: Content, *, filename: str) -> RemoteFile:
+        given = content.read()
+        file_id = self._keep(given)
         self.filenames[file_id] = filename
-        return RemoteFile(id=file_id, bytes=len(content), filename=filename)
+        return RemoteFile(id=file_id, bytes=len(given), filename=filename)
 
     async def create(
         self, *, input_file_id: str, endpoint: Endpoint, metadata: Mapping[str, str]

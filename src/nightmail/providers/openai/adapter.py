@@ -25,7 +25,7 @@ from nightmail.errors import (
     RequestRefused,
     Unsupported,
 )
-from nightmail.providers.base import CallReply, RemoteBatch, RemoteFile
+from nightmail.providers.base import CallReply, Content, RemoteBatch, RemoteFile
 from nightmail.providers.openai import lines, wire
 from nightmail.providers.openai.account import account_of, host_of, key_for, url_for
 from nightmail.providers.openai.columns import read_answers
@@ -94,9 +94,9 @@ class OpenAIProvider:
         if not isinstance(error, RateLimited | Unsupported):
             raise error
 
-    async def upload(self, path: Path, *, filename: str) -> RemoteFile:
+    async def upload(self, content: Content, *, filename: str) -> RemoteFile:
         call = self._call("upload a file", "POST /files")
-        reply = await self._connection.upload(call, path, filename)
+        reply = await self._connection.upload(call, content, filename)
         return self._read(call, self._granted(call, reply), wire.read_file)
 
     async def create(

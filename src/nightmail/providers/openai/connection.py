@@ -16,9 +16,10 @@ import asyncio
 import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
+from nightmail.errors import ProviderError
+from nightmail.providers.base import Content
 from nightmail.providers.openai.account import is_loopback
 from nightmail.providers.openai.callers import Callers
 from nightmail.providers.openai.failures import Call, Reply, unanswered
@@ -69,20 +70,29 @@ class Connection:
             async with asyncio.timeout(CREATE_SECONDS):
                 return await self._exchange(call, self._creating, "post", path, {}, body=dict(body))
 
-    async def upload(self, call: Call, path: Path, filename: str) -> Reply:
-        """Send a file as purpose `batch`, read from disk as it goes."""
+    async def upload(self, call: Call, content: Content, filename: str) -> Reply:
+        """Send a file as purpose `batch`, read as it goes."""
         import httpx2
         from openai import APIStatusError
 
         timeout = httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS, read=UPLOAD_ANSWER_SECONDS)
-        with self._translated(call), await asyncio.to_thread(_LargeReads, path) as file:
-            try:
-                answer = await self._sdk().files.with_raw_response.create(
-                    file=(filename, file, "application/jsonl"), purpose="batch", timeout=timeout
-                )
-            except APIStatusError as error:
-                return _reply(error.response)
-            return _reply(answer.http_response)
+        file = _LargeReads(content)
+        try:
+            with self._translated(call):
+                try:
+                    answer = await self._sdk().files.with_raw_response.create(
+                        file=(filename, cast(IO[bytes], file), "application/jsonl"),
+                        purpose="batch",
+                        timeout=timeout,
+                    )
+                except APIStatusError as error:
+                    return _reply(error.response)
+                return _reply(answer.http_response)
+        except ProviderError as error:
+            if file.failure is None:
+                raise
+            # The client takes what reading raised for trouble with the connection.
+            raise file.failure from error
 
     async def download(self, call: Call, file_id: str, write: Callable[[bytes], object]) -> Reply:
         """Hand a file's content to `write`, piece by piece. The reply has no body unless it is a refusal.
@@ -204,9 +214,30 @@ def _reply(response: httpx2.Response) -> Reply:
     return Reply(response.status_code, response.headers, response.content)
 
 
-class _LargeReads(io.FileIO):
-    """A file that gives more at a time than it is asked for. The client asks for 64 KB and takes what it
-    gets; sending each piece costs it as much whatever its size, which made up most of an upload's cost."""
+class _LargeReads(io.RawIOBase):
+    """A file that gives more at a time than it is asked for, and remembers what reading it raised. The client
+    asks for 64 KB and takes what it gets; sending each piece costs it as much whatever its size, which made
+    up most of an upload's cost."""
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        return super().read(-1 if size is None or size < 0 else max(size, READ_BYTES)) or b""
+    def __init__(self, content: Content) -> None:
+        self._content = content
+        self.failure: Exception | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        return self._content.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._content.tell()
+
+    def read(self, size: int = -1, /) -> bytes:
+        try:
+            return self._content.read(size if size < 0 else max(size, READ_BYTES))
+        except Exception as error:
+            self.failure = error
+            raise

@@ -233,7 +233,8 @@ async def _uploaded(provider: Provider, model: str, path: Path, prompts: list[st
         for number, prompt in enumerate(prompts)
     ]
     size = await asyncio.to_thread(path.write_bytes, b"".join(lines))
-    remote = await provider.upload(path, filename=path.name)
+    with path.open("rb") as content:
+        remote = await provider.upload(content, filename=path.name)
     assert remote.id, "upload: gives the file's id"
     assert remote.bytes in (None, size), "upload: every byte arrived"
     return remote.id
