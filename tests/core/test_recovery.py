@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightmail.core.ids import BatchId, RunId
-from nightmail.core.recovery import LISTING_LAG, LONGEST_CALL, QUARANTINE, Candidate, Found, find, metadata
+from nightmail.core.recovery import (
+    LISTING_LAG,
+    LONGEST_CALL,
+    QUARANTINE,
+    Candidate,
+    Found,
+    find,
+    is_time_to_seek,
+    metadata,
+    seek_again_at,
+)
 
 SENT = datetime(2026, 11, 21, 8, tzinfo=UTC)
 OURS = metadata(RunId("sections-7f3a"), BatchId("sections-7f3a.b1"), 0)
@@ -73,6 +83,18 @@ def test_absence_is_not_believed_before_the_call_and_the_listing_have_had_their_
 
 def test_after_the_quarantine_absence_is_believed() -> None:
     assert look(after=QUARANTINE) == Found(None, (), None)
+
+
+def test_what_was_adopted_before_the_quarantine_is_over_is_looked_for_once_more_then() -> None:
+    over = SENT + QUARANTINE
+    assert seek_again_at(SENT, listed_at=SENT) == over
+    assert seek_again_at(SENT, listed_at=over) is None
+    moment = timedelta(milliseconds=1)
+    looks = {now: is_time_to_seek(over, now) for now in (SENT, over - moment, over, SENT - moment)}
+    assert looks == {SENT: False, over - moment: False, over: True, SENT - moment: True}, (
+        "so far ahead it is only after the clock was set back"
+    )
+    assert not is_time_to_seek(None, over)
 
 
 def test_a_batch_that_shows_up_late_is_still_adopted() -> None:

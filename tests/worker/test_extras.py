@@ -13,6 +13,13 @@ from nightmail.errors import NotFound, ProviderUnavailable
 from nightmail.testing.desk import Desk
 from nightmail.testing.faults import Crash, CrashPlan
 from nightmail.testing.provider import ScriptedProvider
+from nightmail.worker import loop
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """Most of these runs wait for a quarantine: nobody's wishes are looked for every second."""
+    monkeypatch.setattr(loop, "LOOK_AROUND", 30.0)
 
 
 class LostOnce(ScriptedProvider):

@@ -56,7 +56,10 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     `progressed_at` is when a look last showed another count or phase than the one before.
 
     `extra_of` is the number of the batch whose requests the provider has in this one a second time: an
-    extra has requests of its own only if that one had been settled when it came to light."""
+    extra has requests of its own only if that one had been settled when it came to light.
+
+    `seek_at` is when the provider's list is to show whether it has this batch twice; it is not finalised
+    before. None: nobody has to look."""
 
     batch_no: int
     run_no: int
@@ -76,6 +79,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     extra_of: int | None = None
     attempt: int = 0
     due_at: datetime | None = None
+    seek_at: datetime | None = None
     polls: int = 0
     input_file_id: str | None = None
     provider_batch_id: str | None = None

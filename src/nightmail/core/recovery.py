@@ -5,14 +5,15 @@ since two homes that run the same task over the same paths give their batches th
 only say no, or speak for a server that does not tell the file. Of several, the one that has got furthest
 stays and the others are extra: they are asked to end, and what they answered counts (`stages/extras.py`).
 "Not there" is believed only after the call can no longer be on its way and the provider's list has had
-time to show it.
+time to show it. "There is no other" neither: a batch that was adopted sooner is looked for once more then
+(`stages/seek.py`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -79,6 +80,34 @@ def is_ours(candidate: Candidate, batch_id: str, input_file_id: str | None) -> b
     return candidate.input_file_id == input_file_id
 
 
+def unclaimed(
+    candidates: Iterable[Candidate], *, batch_id: str, input_file_id: str | None, known: Container[str]
+) -> list[Candidate]:
+    """What is ours of what the provider has, and is not among the ids that our books `know`."""
+    return [
+        candidate
+        for candidate in candidates
+        if candidate.provider_batch_id not in known and is_ours(candidate, batch_id, input_file_id)
+    ]
+
+
+def quarantined_until(submitted_at: datetime) -> datetime:
+    """From then on the provider's list shows whatever a create call of that time has led to."""
+    return submitted_at + QUARANTINE
+
+
+def seek_again_at(submitted_at: datetime, *, listed_at: datetime) -> datetime | None:
+    """When to look once more for a batch that was adopted from a list made at `listed_at`; None if that list
+    has shown all there is."""
+    settled_at = quarantined_until(submitted_at)
+    return settled_at if listed_at < settled_at else None
+
+
+def is_time_to_seek(seek_at: datetime | None, now: datetime) -> bool:
+    """Also if it is further ahead than it is ever put: then the clock has been set back since."""
+    return seek_at is not None and not now < seek_at <= now + QUARANTINE
+
+
 def find(
     candidates: Iterable[Candidate],
     *,
@@ -90,14 +119,10 @@ def find(
 ) -> Found:
     """Settle a doubtful batch by what the provider lists. `known` are provider ids that belong to
     other batches of ours (an earlier life of this one, say) and are not to be adopted again."""
-    ours = [
-        candidate
-        for candidate in candidates
-        if candidate.provider_batch_id not in known and is_ours(candidate, batch_id, input_file_id)
-    ]
+    ours = unclaimed(candidates, batch_id=batch_id, input_file_id=input_file_id, known=known)
     if ours:
         # The one that has got furthest costs least from here on; among equals the first.
         ours.sort(key=lambda each: (-each.done, each.created_at or now, each.provider_batch_id))
         return Found(ours[0].provider_batch_id, tuple(each.provider_batch_id for each in ours[1:]), None)
-    settled_at = submitted_at + QUARANTINE
+    settled_at = quarantined_until(submitted_at)
     return Found(None, (), settled_at if now < settled_at else None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nightmail.core.batch import Batch, BatchState
 from nightmail.core.lifecycle import BatchEvent
 from nightmail.core.polling import delay
-from nightmail.core.recovery import QUARANTINE, Candidate, find
+from nightmail.core.recovery import QUARANTINE, Candidate, find, seek_again_at
 from nightmail.core.run import Run
 from nightmail.errors import Unsupported
 from nightmail.providers.base import RemoteBatch
@@ -48,7 +48,8 @@ async def recover(ports: Ports, run: Run, batch: Batch) -> Batch:
     for extra in found.extras:
         await take_in(ports, batch, remotes[extra])
     if found.adopt is not None:
-        return await record_submitted(ports, run, batch, remotes[found.adopt])
+        seek_at = seek_again_at(batch.submitted_at, listed_at=now)
+        return await record_submitted(ports, run, batch, remotes[found.adopt], seek_at=seek_at)
     if found.wait_until is not None:
         due_at = min(found.wait_until, now + delay(batch.polls + 1, chance=ports.clock.chance()))
         return await ports.store.batches.record(

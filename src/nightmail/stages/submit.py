@@ -167,8 +167,10 @@ async def _disown(ports: Ports, batch: Batch, remote: RemoteBatch) -> None:
         await ports.provider.cancel(remote.id)
 
 
-async def record_submitted(ports: Access, run: Run, batch: Batch, remote: RemoteBatch) -> Batch:
-    """The provider has the batch, under this id."""
+async def record_submitted(
+    ports: Access, run: Run, batch: Batch, remote: RemoteBatch, *, seek_at: datetime | None = None
+) -> Batch:
+    """The provider has the batch, under this id. `seek_at`: see `Batch`."""
     batch = await ports.store.batches.record(
         ports.lease,
         batch,
@@ -180,8 +182,15 @@ async def record_submitted(ports: Access, run: Run, batch: Batch, remote: Remote
         phase=remote.phase,
         polls=0,
         due_at=ports.clock.now() + first_look(chance=ports.clock.chance(), interval=run.spec.poll_interval),
+        seek_at=seek_at,
     )
-    await tell(ports, EventName.BATCH_SUBMITTED, batch, provider_batch_id=remote.id)
+    told: dict[str, Any] = {"provider_batch_id": remote.id}
+    if seek_at is not None:
+        told["message"] = (
+            "the create call's answer was lost; this one was found in the provider's list. The run is not "
+            f"over before the list is asked for a second one at {seek_at:%H:%M:%S} UTC"
+        )
+    await tell(ports, EventName.BATCH_SUBMITTED, batch, **told)
     return batch
 
 

@@ -19,8 +19,8 @@ from nightmail.stores.database import moment
 
 RUN_TIMES = ("created_at", "hurried_at", "finished_at", "delivered_at")
 BATCH_TIMES = (
-    "created_at", "due_at", "submitted_at", "progressed_at", "ended_at", "ingested_at", "settled_at",
-    "finalised_at",
+    "created_at", "due_at", "seek_at", "submitted_at", "progressed_at", "ended_at", "ingested_at",
+    "settled_at", "finalised_at",
 )  # fmt: skip
 
 

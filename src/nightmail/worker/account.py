@@ -51,7 +51,7 @@ async def look_at_account(
     batches = [batch for batch in every if batch.account == provider.account]
     known = {batch.provider_batch_id for batch in every}
     strange = [remote for remote in remotes if remote.id not in known]
-    cases = _unknown(strange, batches, runs, prices) + _unsure(strange, batches, runs, provider.account)
+    cases = _unknown(strange, batches, runs, prices, now) + _unsure(strange, batches, runs, provider.account)
     if files:
         used = {remote.input_file_id for remote in remotes if remote.phase not in ENDED_PHASES}
         cases += _files([file for file in files if file.id not in used], batches, runs, driven, now)
@@ -59,7 +59,11 @@ async def look_at_account(
 
 
 def _unknown(
-    strange: Iterable[RemoteBatch], batches: Iterable[Batch], runs: dict[int, Run], prices: PriceTable
+    strange: Iterable[RemoteBatch],
+    batches: Iterable[Batch],
+    runs: dict[int, Run],
+    prices: PriceTable,
+    now: datetime,
 ) -> list[Case]:
     """Batches at the provider that were made of our input files, by the batch that has the file."""
     uploads = {batch.input_file_id: batch for batch in batches if batch.input_file_id is not None}
@@ -82,7 +86,7 @@ def _unknown(
                 advice="nightmail doctor --fix ends it, books what it cost and uses what it answered",
             ),
             run=runs[owners[number].run_no],
-            mendable=UnknownBatches(batch=owners[number], remotes=tuple(remotes)),
+            mendable=UnknownBatches(batch=owners[number], listed_at=now, remotes=tuple(remotes)),
         )
         for number, remotes in found.items()
     ]

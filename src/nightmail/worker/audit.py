@@ -13,6 +13,7 @@ from nightmail.config import Settings, read_prices
 from nightmail.core.batch import CLOSED_STATES, Batch, BatchState, Phase
 from nightmail.core.ids import BatchId
 from nightmail.core.lifecycle import BatchEvent
+from nightmail.core.recovery import quarantined_until
 from nightmail.core.request import Mode
 from nightmail.core.run import Run
 from nightmail.errors import ConfigError, NightmailError
@@ -225,4 +226,5 @@ async def resolve_doubt(store: Store, clock: Clock, batch_id: BatchId, adopt: st
                 provider_batch_id=adopt,
                 phase=Phase.IN_PROGRESS,
                 due_at=now,
+                seek_at=quarantined_until(batch.submitted_at or now),
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 
 import msgspec
@@ -39,9 +40,11 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UnknownBatches(msgspec.Struct, frozen=True, kw_only=True):
-    """`remotes` were made of the input file of `batch`, which has none of them."""
+    """`remotes` were made of the input file of `batch`, which has none of them; the provider was asked for
+    all that it has at `listed_at`."""
 
     batch: Batch
+    listed_at: datetime
     remotes: tuple[RemoteBatch, ...]
 
 

@@ -15,6 +15,7 @@ from functools import partial
 from nightmail.core.batch import CLOSED_STATES, Batch, BatchState
 from nightmail.core.polling import is_due
 from nightmail.core.quota import Hold
+from nightmail.core.recovery import is_time_to_seek
 from nightmail.core.request import OPEN_STATES, Mode
 from nightmail.core.run import PauseReason, Run, RunState, Wish
 from nightmail.core.throttle import Throttle
@@ -29,6 +30,7 @@ from nightmail.stages.ingest import ingest
 from nightmail.stages.plan import plan
 from nightmail.stages.ports import Ports
 from nightmail.stages.recover import doubt, recover
+from nightmail.stages.seek import seek
 from nightmail.stages.settle import settle
 from nightmail.stages.submit import submit
 from nightmail.worker.filling import Filling, flows
@@ -174,6 +176,7 @@ class Driver:
         return await finish(self._ports, run, self._stop)
 
     def _start_stages(self, run: Run, batches: list[Batch], now: datetime) -> None:
+        self._start_seeking(batches, now)
         looks: list[Batch] = []
         room = {True: TRANSFERS, False: CALLING}  # by whether it is a batch
         for batch in batches:
@@ -186,6 +189,8 @@ class Driver:
                 continue
             if is_waiting(batch, batches):
                 continue
+            if batch.state is BatchState.SETTLED and batch.seek_at is not None:
+                continue
             if batch.state is BatchState.IN_PROGRESS and batch.mode is Mode.BATCH:
                 looks.append(batch)
                 continue
@@ -197,6 +202,12 @@ class Driver:
         if looks:
             look = partial(look_at, self._ports, run, looks, self._troubles, self._holds)
             self._underway.start(looks, look)
+
+    def _start_seeking(self, batches: list[Batch], now: datetime) -> None:
+        """While the list cannot be had, these batches go on; only their ends wait for it."""
+        due = [each for each in batches if is_time_to_seek(each.seek_at, now) and each not in self._underway]
+        if due and self._troubles.may_ask():
+            self._underway.start(due, lambda: self._troubles.guard(seek(self._ports, due)))
 
     def _may_send(self, run: Run, batch: Batch, now: datetime) -> bool:
         """May this batch, planned or in the middle of its calls, send something now?"""

@@ -20,7 +20,7 @@ from nightmail.core.batch import CLOSED_STATES, Batch, BatchState, Phase
 from nightmail.core.ids import RunId
 from nightmail.core.polling import delay
 from nightmail.core.pricing import PriceTable, format_usd
-from nightmail.core.recovery import find
+from nightmail.core.recovery import find, seek_again_at
 from nightmail.core.run import Run
 from nightmail.errors import NightmailError, ProviderError
 from nightmail.providers.base import Provider
@@ -150,7 +150,8 @@ async def _claim_batches(custody: Custody, run: Run, found: UnknownBatches, unti
         ).adopt
         if adopted is not None:
             # It was to be sent again; now it need not be.
-            batch = await record_submitted(custody, run, batch, remotes.pop(adopted))
+            seek_at = seek_again_at(batch.submitted_at or now, listed_at=found.listed_at)
+            batch = await record_submitted(custody, run, batch, remotes.pop(adopted), seek_at=seek_at)
             said.append(f"{adopted} is adopted: {batch.batch_id} is not sent a second time")
     elif batch.state not in (BatchState.IN_PROGRESS, BatchState.ENDED, BatchState.SETTLED, *CLOSED_STATES):
         raise NotDone(f"{batch.batch_id} is {batch.state}: a worker finds out what became of it")

@@ -95,16 +95,20 @@ class Troubles:
         ports = self._ports
         if not batches:
             self._quiet_until = ports.now() + self._wait(NO_BATCH, seconds)
+            await self._tell(None, error)
         for batch in batches:
             wait = self._wait(batch.batch_no, seconds)
-            times = self._times[batch.batch_no]
             current = await ports.store.batches.read(batch.batch_id)
             if current is not None and current.state not in CLOSED_STATES:
                 await ports.store.batches.record(
                     ports.lease, current, None, now=ports.now(), due_at=ports.now() + wait
                 )
-            if times in TOLD_AT:
-                await ports.tell(EventName.PROVIDER_TROUBLE, batch, message=str(error), times=times)
+            await self._tell(batch, error)
+
+    async def _tell(self, batch: Batch | None, error: ProviderError) -> None:
+        times = self._times[batch.batch_no if batch is not None else NO_BATCH]
+        if times in TOLD_AT:
+            await self._ports.tell(EventName.PROVIDER_TROUBLE, batch, message=str(error), times=times)
 
     def _wait(self, batch_no: int, seconds: float | None) -> timedelta:
         times = self._times[batch_no] = self._times.get(batch_no, 0) + 1

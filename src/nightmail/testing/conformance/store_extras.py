@@ -36,6 +36,11 @@ async def extras_are_settled_with_the_batch_that_they_double(store: Store, now: 
     assert extra.batch_id != batch.batch_id
     assert await store.requests.members(extra) == [], "requests stay in a batch that is not settled"
     assert "doubled_2" in await store.batches.provider_ids("a")
+    batch = await store.batches.record(lease, batch, None, now=now, seek_at=now)
+    assert (batch.seek_at, extra.seek_at) == (now, None), "one of the two is to be looked for again"
+    batch = await store.batches.record(lease, batch, None, now=now, seek_at=None)
+    assert batch.seek_at is None
+
     batch, extra = [
         await store.batches.record(lease, each, BatchEvent.ENDED, now=now) for each in (batch, extra)
     ]

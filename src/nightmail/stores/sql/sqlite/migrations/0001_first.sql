@@ -152,6 +152,7 @@ CREATE TABLE batches (
   extra_of          INTEGER REFERENCES batches,
   attempt           INTEGER NOT NULL DEFAULT 0,
   due_at            TEXT,
+  seek_at           TEXT,
   polls             INTEGER NOT NULL DEFAULT 0,
   input_file_id     TEXT,
   provider_batch_id TEXT,
@@ -189,7 +190,8 @@ CREATE TABLE batches (
   CHECK (succeeded <= requests),
   CHECK (state NOT IN ('ended', 'settled', 'finalised') OR ended_at IS NOT NULL),
   CHECK ((state IN ('settled', 'finalised')) <= (settled_at IS NOT NULL)),
-  CHECK ((state = 'finalised') = (finalised_at IS NOT NULL))
+  CHECK ((state = 'finalised') = (finalised_at IS NOT NULL)),
+  CHECK (seek_at IS NULL OR state IN ('in_progress', 'ended', 'settled'))
 ) STRICT;
 
 CREATE INDEX batches_by_run ON batches (run_no, state);
