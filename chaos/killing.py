@@ -12,7 +12,9 @@ from chaos.place import MODEL, Place, Shown, place, summary
 from nightmail.core.throttle import MOST
 
 
-def by_batch(folder: Path, *, records: int, kills: int, seed: int, speed: float = 40) -> Shown:
+def by_batch(
+    folder: Path, *, records: int, kills: int, seed: int, speed: float = 40, changes: tuple[str, ...] = ()
+) -> Shown:
     """Batches at a provider that loses create answers and lets some batches expire half done."""
     shown = Shown(f"{kills} times kill -9 in a run of {records:,} records by batch, seed {seed}")
     # About eight waves, so that there is always something on its way.
@@ -21,7 +23,7 @@ def by_batch(folder: Path, *, records: int, kills: int, seed: int, speed: float 
         {"kind": "create_lost", "probability": 0.2},
         {"kind": "expire", "probability": 0.1, "share": 0.5},
     ]
-    with place(folder, speed=speed, seed=seed, quota=quota, faults=faults) as here:
+    with place(folder, speed=speed, seed=seed, quota=quota, faults=faults, changes=changes) as here:
         here.write_rows(records)
         command = here.command("--quota", f"{MODEL}={quota}")
         _kill(here, command, kills, seed, shown)

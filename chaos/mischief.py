@@ -54,7 +54,7 @@ class Cast:
 
     folder: Path
     environment: dict[str, str]
-    pooled: bool = False  # shards are done in processes of their own
+    changes: tuple[str, ...] = ()  # see chaos.changed
     players: list[Player] = field(default_factory=list)
 
     def start(self, name: str, *arguments: str) -> Player:
@@ -65,12 +65,15 @@ class Cast:
         out, err = logs / f"{stem}.out", logs / f"{stem}.err"
         with out.open("wb") as stdout, err.open("wb") as stderr:
             process = subprocess.Popen(
-                [sys.executable, "-m", "chaos.pooled" if self.pooled else "nightmail", *arguments],
+                [sys.executable, "-m", *self._program(), *arguments],
                 cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
             )  # fmt: skip
         player = Player(name, process, out, err)
         self.players.append(player)
         return player
+
+    def _program(self) -> list[str]:
+        return ["chaos.changed", ",".join(self.changes)] if self.changes else ["nightmail"]
 
     def finish(self, name: str, *arguments: str, seconds: float) -> Player:
         """The same, waited for; killed, with fate `overdue`, if it takes longer."""

@@ -62,7 +62,7 @@ class Night:
             self._cast = Cast(
                 self.folder,
                 environment(url=simulator.url, key=self.key, home=self.folder / "home"),
-                pooled=scenario.pooled,
+                changes=scenario.changes,
             )
             try:
                 self._disturb(simulator)
@@ -254,7 +254,7 @@ class Night:
             f"{scenario.max_batch_requests}, {scenario.timing}"
             + (f", with {scenario.companion}" if scenario.companion else "")
             + (", two runs" if scenario.second_run else "")
-            + (", in processes" if scenario.pooled else "")
+            + (", in processes" if "pooled" in scenario.changes else "")
             + (f", {scenario.repeats:.0%} repeated" if scenario.repeats else ""),
             violations=[(each.kind, each.what) for each in self.violations],
             struck=dict(evidence.theirs.struck),

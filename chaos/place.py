@@ -120,14 +120,15 @@ def place(
     seed: int = 0,
     quota: int | None = None,
     faults: Sequence[Mapping[str, Any]] = (),
+    changes: tuple[str, ...] = (),
 ) -> Iterator[Place]:
-    """A place for the time of a `with`; `quota` holds for the model of the tasks."""
+    """A place for the time of a `with`; `quota` holds for the model of the tasks, `changes` as in `Cast`."""
     folder.mkdir(parents=True, exist_ok=True)
     with start(
         state=folder / "simulator", faults=faults, seed=seed, quotas={MODEL: quota} if quota else None,
         options=["--timing", timing, "--speed", str(speed), "--processes", "1"],
     ) as simulator:  # fmt: skip
-        cast = Cast(folder, environment(url=simulator.url, key=KEY, home=folder / "home"))
+        cast = Cast(folder, environment(url=simulator.url, key=KEY, home=folder / "home"), changes)
         try:
             yield Place(folder, simulator, cast)
         finally:

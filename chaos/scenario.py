@@ -46,7 +46,7 @@ class Scenario:
     speed: float
     poll_interval: float
     retry: bool
-    pooled: bool  # shards are done in processes of their own, some of which are killed
+    changes: tuple[str, ...]  # of nightmail; see chaos.changed. `pooled`: some of its processes are killed
     repeats: float = 0.0  # how many of the texts were there before
     faults: tuple[dict[str, Any], ...] = ()
     deeds: tuple[Deed, ...] = ()
@@ -140,7 +140,10 @@ BATCHES: dict[str, _Draw] = {
     "batch_vanishes": lambda chance: {
         "probability": chance.uniform(0.05, 0.2), "accepted": chance.random() < 0.3,
     },
-    "list_lags": lambda chance: {"probability": chance.uniform(0.2, 0.6), "times": chance.randint(1, 3)},
+    # By the clock, as a real list lags, and for less than LISTING_LAG: nobody looks for ever.
+    "list_lags": lambda chance: {
+        "probability": chance.uniform(0.2, 0.6), "seconds": 2.0 * chance.randint(1, 3),
+    },
     "files_late": lambda chance: {"probability": chance.uniform(0.1, 0.4), "times": chance.randint(1, 2)},
     "file_gone": lambda chance: {
         "probability": chance.uniform(0.05, 0.2), "status": chance.choice([404, 410]),
@@ -207,7 +210,8 @@ def draw(seed: int, *, short: bool = False) -> Scenario:
         speed=chance.choice([60.0, 150.0, 400.0]),
         poll_interval=chance.choice([0.2, 0.5, 1.0]),
         retry=chance.random() < 0.6,
-        pooled=pooled,
+        # What a short night cannot wait for is made short.
+        changes=(*(["pooled"] if pooled else []), *(["hasty"] if short else [])),
         # Drawn apart: a seed stands for the night that it stood for before.
         repeats=random.Random(f"{seed}/repeats").choice([0.0, 0.0, 0.3, 0.9]),
         faults=_faults(chance, mode=mode, patience=patience, short=short),

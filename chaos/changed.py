@@ -1,0 +1,34 @@
+"""`nightmail` with something changed, where the real thing would not be seen or would be waited for too long.
+
+python -m chaos.changed pooled,hasty COMMAND...
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+
+from nightmail.cli.main import main
+from nightmail.core import recovery
+from nightmail.worker import pool
+
+
+def pooled() -> None:
+    """Shards are done in other processes from the first record on: nights are too small for that to pay, and
+    it must hold all the same."""
+    pool.ENOUGH = 0
+
+
+def hasty() -> None:
+    """A short quarantine, for a provider on this machine that answers within seconds: the end of a run whose
+    create answer was lost comes sooner so, nothing else does."""
+    recovery.QUARANTINE = timedelta(seconds=12)
+
+
+CHANGES: dict[str, Callable[[], None]] = {"pooled": pooled, "hasty": hasty}
+
+if __name__ == "__main__":
+    for change in sys.argv[1].split(","):
+        CHANGES[change]()
+    sys.exit(main(sys.argv[2:]))
