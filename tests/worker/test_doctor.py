@@ -7,6 +7,7 @@ import itertools
 import json
 import sqlite3
 from datetime import timedelta
+from io import BytesIO
 
 import pytest
 
@@ -291,12 +292,10 @@ async def test_uploads_that_no_batch_has_recorded_are_deleted_and_kept_ones_are_
         desk = Desk(folder, ScriptedProvider(), keep_remote_files=keep)
         run = await desk.drive()
         before = set(desk.provider.uploads)
-        lost = folder / "lost.jsonl"
-        lost.write_bytes(b"{}\n")
         name = upload_name(f"{run.run_id}.b1", mark_of(run.run_id, run.created_at))
-        await desk.provider.upload(lost, filename=name)
-        await desk.provider.upload(lost, filename=upload_name(f"{run.run_id}.b1", "0123abcd"))
-        await desk.provider.upload(lost, filename="somebody.jsonl")
+        await desk.provider.upload(BytesIO(b"{}\n"), filename=name)
+        await desk.provider.upload(BytesIO(b"{}\n"), filename=upload_name(f"{run.run_id}.b1", "0123abcd"))
+        await desk.provider.upload(BytesIO(b"{}\n"), filename="somebody.jsonl")
 
         audit = await examined(desk, fix=True)
 
