@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
@@ -14,7 +13,7 @@ from nightmail.core.planning import (
     BATCHES_PER_QUOTA,
     FIRST_BATCH,
     HEADROOM,
-    Item,
+    Items,
     Slice,
     batch_limits,
     calibrated,
@@ -34,71 +33,65 @@ limits_drawn = st.builds(
 
 
 @st.composite
-def items_drawn(draw: st.DrawFn) -> list[Item]:
-    rows = draw(st.lists(st.tuples(sizes, sizes, sizes), max_size=60))
-    return [Item(seq, *row) for seq, row in enumerate(rows, 1)]
+def items_drawn(draw: st.DrawFn) -> Items:
+    items = Items()
+    for seq, row in enumerate(draw(st.lists(st.tuples(sizes, sizes, sizes), max_size=60)), 1):
+        items.add(seq, *row)
+    return items
 
 
-def fits(chosen: list[Item], limits: Limits) -> bool:
+def alike(count: int, *, size: int) -> Items:
+    return Items(list(range(1, count + 1)), [100] * count, [size] * count, [1] * count)
+
+
+def sums_of(items: Items, seqs: list[int]) -> tuple[int, int, int]:
+    columns = (items.tokens, items.bytes, items.inputs)
+    tokens, size, inputs = (sum(column[seq - 1] for seq in seqs) for column in columns)
+    return tokens, size, inputs
+
+
+def fits(items: Items, seqs: list[int], limits: Limits) -> bool:
+    tokens, size, inputs = sums_of(items, seqs)
     return (
-        len(chosen) <= limits.max_batch_requests
-        and sum(item.bytes for item in chosen) <= limits.max_batch_bytes
-        and sum(item.tokens for item in chosen) <= (limits.max_batch_tokens or 10**9)
-        and sum(item.inputs for item in chosen) <= (limits.max_batch_inputs or 10**9)
+        len(seqs) <= limits.max_batch_requests
+        and size <= limits.max_batch_bytes
+        and tokens <= (limits.max_batch_tokens or 10**9)
+        and inputs <= (limits.max_batch_inputs or 10**9)
     )
 
 
 @given(items_drawn(), limits_drawn)
-def test_every_request_is_in_exactly_one_batch_in_the_order_given(items: list[Item], limits: Limits) -> None:
-    assert [item for piece in split(items, limits) for item in piece.items] == items
+def test_every_request_is_in_exactly_one_batch_in_the_order_given(items: Items, limits: Limits) -> None:
+    assert [seq for piece in split(items, limits) for seq in piece.seqs] == items.seqs
 
 
 @given(items_drawn(), limits_drawn)
-def test_every_limit_is_kept_except_by_a_request_that_exceeds_it_alone(
-    items: list[Item], limits: Limits
-) -> None:
+def test_every_limit_is_kept_except_by_a_request_that_exceeds_it_alone(items: Items, limits: Limits) -> None:
     for piece in split(items, limits):
-        assert fits(piece.items, limits) or len(piece.items) == 1
+        assert fits(items, piece.seqs, limits) or len(piece.seqs) == 1
 
 
 @given(items_drawn(), limits_drawn)
-def test_no_batch_could_have_taken_the_next_request(items: list[Item], limits: Limits) -> None:
+def test_no_batch_could_have_taken_the_next_request(items: Items, limits: Limits) -> None:
     pieces = list(split(items, limits))
     for piece, following in pairwise(pieces):
-        assert not fits([*piece.items, following.items[0]], limits)
+        assert not fits(items, [*piece.seqs, following.seqs[0]], limits)
 
 
 @given(items_drawn(), limits_drawn)
-def test_the_sums_of_a_batch_are_those_of_its_requests(items: list[Item], limits: Limits) -> None:
+def test_the_sums_of_a_batch_are_those_of_its_requests(items: Items, limits: Limits) -> None:
     for piece in split(items, limits):
-        assert piece == Slice(
-            piece.items,
-            sum(item.tokens for item in piece.items),
-            sum(item.bytes for item in piece.items),
-            sum(item.inputs for item in piece.items),
-        )
-
-
-def test_split_reads_no_further_than_the_batch_it_gives() -> None:
-    def endless() -> Iterator[Item]:
-        seq = 0
-        while True:
-            seq += 1
-            yield Item(seq, 1, 1, 1)
-
-    first = next(split(endless(), Limits(max_batch_requests=3)))
-    assert [item.seq for item in first.items] == [1, 2, 3]
+        assert piece == Slice(piece.seqs, *sums_of(items, piece.seqs))
 
 
 def test_the_openai_limits_cut_at_fifty_thousand_requests() -> None:
-    pieces = list(split((Item(seq, 100, 1_000, 1) for seq in range(1, 120_001)), Limits()))
-    assert [len(piece.items) for piece in pieces] == [50_000, 50_000, 20_000]
+    pieces = list(split(alike(120_000, size=1_000), Limits()))
+    assert [len(piece.seqs) for piece in pieces] == [50_000, 50_000, 20_000]
 
 
 def test_the_first_batches_of_a_run_grow_to_what_the_provider_takes() -> None:
     def sizes_of(records: int) -> list[int]:
-        items = (Item(seq, 100, 1_000, 1) for seq in range(1, records + 1))
-        return [len(piece.items) for piece in split(items, Limits(), new=True)]
+        return [len(piece.seqs) for piece in split(alike(records, size=1_000), Limits(), new=True)]
 
     assert sizes_of(9_000) == [9_000]
     assert sizes_of(50_000) == [10_000, 10_000, 20_000, 10_000]
@@ -111,19 +104,20 @@ def test_at_the_start_a_batch_is_at_most_as_large_as_all_before_it(seq: int) -> 
 
 
 def test_a_batch_is_never_larger_for_being_new() -> None:
-    items = [Item(seq, 100, 1_000, 1) for seq in range(1, 31)]
+    items = alike(30, size=1_000)
     limits = Limits(max_batch_requests=7)
     assert list(split(items, limits, new=True)) == list(split(items, limits))
 
 
 def test_the_openai_limits_cut_at_two_hundred_megabytes() -> None:
-    pieces = list(split((Item(seq, 100, 9_000_000, 1) for seq in range(1, 31)), Limits()))
-    assert [len(piece.items) for piece in pieces] == [22, 8]
+    pieces = list(split(alike(30, size=9_000_000), Limits()))
+    assert [len(piece.seqs) for piece in pieces] == [22, 8]
 
 
 def test_embedding_inputs_are_counted_over_the_lines() -> None:
     limits = Limits(max_batch_inputs=50_000)
-    pieces = list(split((Item(seq, 10, 10, 2_000) for seq in range(1, 31)), limits))
+    items = Items(list(range(1, 31)), [10] * 30, [10] * 30, [2_000] * 30)
+    pieces = list(split(items, limits))
     assert [piece.inputs for piece in pieces] == [50_000, 10_000]
 
 

@@ -110,7 +110,7 @@ class Life:
         if not found:
             return
         ready = self.chance.choice(found)
-        seqs = sorted(item.seq for item in ready.items)
+        seqs = sorted(ready.items.seqs)
         seqs = seqs[: self.chance.randint(1, len(seqs))]
         if self.chance.random() < 0.2:
             seqs = sorted(self.chance.sample(seqs, self.chance.randint(1, len(seqs))))
@@ -179,7 +179,7 @@ class Life:
     async def drop(self) -> None:
         """Some that are ready must not be sent."""
         found = await self.store.requests.list_ready(self.run_no, now=NOW, limit=9)
-        new = [item.seq for ready in found for item in ready.items]
+        new = [seq for ready in found for seq in ready.items.seqs]
         seqs = self.chance.sample(new, min(len(new), 2))
         rows = [FailedRow(seq, f"key-{seq}", Reason.BAD_ROW, "twice") for seq in seqs]
         await self.store.requests.record_failed(self.lease, rows, now=NOW)
@@ -331,5 +331,5 @@ async def test_a_batch_that_begins_and_ends_within_stretches_cuts_them(tmp_path)
     assert [each.seq for each in await life.store.requests.members(batch)] == new.seqs
     assert [address[1:] for address in await life.store.requests.ranges(batch)] == [(400, 300)]
     (left,) = await life.store.requests.list_ready(life.run_no, now=NOW, limit=1000)
-    assert [item.seq for item in left.items] == [*range(1, 41), *range(71, 101)]
+    assert left.items.seqs == [*range(1, 41), *range(71, 101)]
     await life.store.close()

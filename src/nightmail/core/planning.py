@@ -7,7 +7,9 @@ holds one model and one endpoint; whoever calls passes the requests of one such 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from typing import NamedTuple
 
 import msgspec
@@ -27,19 +29,28 @@ BATCHES_PER_QUOTA = 16
 FIRST_BATCH = 10_000
 
 
-class Item(msgspec.Struct, frozen=True, gc=False):
-    """What planning must know of a request."""
+class Items(msgspec.Struct):
+    """What planning must know of some requests, in order: a column each, all of one length."""
 
-    seq: int
-    tokens: int
-    bytes: int
-    inputs: int
+    seqs: list[int] = []
+    tokens: list[int] = []
+    bytes: list[int] = []
+    inputs: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.seqs)
+
+    def add(self, seq: int, tokens: int, size: int, inputs: int) -> None:
+        self.seqs.append(seq)
+        self.tokens.append(tokens)
+        self.bytes.append(size)
+        self.inputs.append(inputs)
 
 
 class Slice(NamedTuple):
     """Requests that make one batch, and their sums."""
 
-    items: list[Item]
+    seqs: list[int]
     tokens: int
     bytes: int
     inputs: int
@@ -61,35 +72,35 @@ def most_requests(seq: int) -> int:
     return max(FIRST_BATCH, seq - 1)
 
 
-def split(items: Iterable[Item], limits: Limits, *, new: bool = False) -> Iterator[Slice]:
+def split(items: Items, limits: Limits, *, new: bool = False) -> Iterator[Slice]:
     """Cut `items` into batches, in order, each as large as `limits` allow; of requests that are `new`, the
     first ones smaller.
 
     A request that exceeds a limit by itself travels alone: refusing it is the business of whoever
     built it, losing it would be worse.
     """
-    max_requests = limits.max_batch_requests
-    max_tokens = limits.max_batch_tokens or float("inf")
-    max_inputs = limits.max_batch_inputs or float("inf")
-    chosen: list[Item] = []
-    tokens = size = inputs = 0
-    for item in items:
-        if chosen and (
-            len(chosen) >= max_requests
-            or size + item.bytes > limits.max_batch_bytes
-            or tokens + item.tokens > max_tokens
-            or inputs + item.inputs > max_inputs
-        ):
-            yield Slice(chosen, tokens, size, inputs)
-            chosen, tokens, size, inputs = [], 0, 0, 0
-        if new and not chosen:
-            max_requests = min(limits.max_batch_requests, most_requests(item.seq))
-        chosen.append(item)
-        tokens += item.tokens
-        size += item.bytes
-        inputs += item.inputs
-    if chosen:
-        yield Slice(chosen, tokens, size, inputs)
+    # What the requests before each place sum up to: where a limit is reached is looked up, not walked to.
+    tokens, size, inputs = (
+        list(accumulate(column, initial=0)) for column in (items.tokens, items.bytes, items.inputs)
+    )
+    bounds = (limits.max_batch_tokens, limits.max_batch_bytes, limits.max_batch_inputs)
+    begin, count = 0, len(items)
+    while begin < count:
+        requests = limits.max_batch_requests
+        if new:
+            requests = min(requests, most_requests(items.seqs[begin]))
+        end = min(count, begin + requests)
+        for sums, most in zip((tokens, size, inputs), bounds, strict=True):
+            if most:
+                end = min(end, bisect_right(sums, sums[begin] + most) - 1)
+        end = max(end, begin + 1)
+        yield Slice(
+            items.seqs[begin:end],
+            tokens[end] - tokens[begin],
+            size[end] - size[begin],
+            inputs[end] - inputs[begin],
+        )
+        begin = end
 
 
 def calibrated(tokens: int, *, counted: int, billed: int) -> int:

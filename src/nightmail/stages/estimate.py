@@ -13,7 +13,7 @@ import msgspec
 from nightmail.core.copies import Firsts
 from nightmail.core.failure import Reason
 from nightmail.core.ids import RunId
-from nightmail.core.planning import Item, batch_limits, split, waves
+from nightmail.core.planning import Items, batch_limits, split, waves
 from nightmail.core.pricing import PriceTable, cost_pusd, price_of
 from nightmail.core.request import Mode
 from nightmail.core.run import KeyKind, RunSpec
@@ -91,7 +91,7 @@ def estimate(
 ) -> Plan:
     """Read the whole source and count. `answer_tokens` is what answers of this task have taken so far."""
     workshop = Workshop(task=task, provider=provider, counter=counter, run_id=RunId("plan-0000"))
-    items: dict[str, list[Item]] = {}
+    items: dict[str, Items] = {}
     unbuilt: Multiset[Reason] = Multiset()
     warnings: list[str] = []
     keys: set[int | str] = set()
@@ -118,7 +118,7 @@ def estimate(
         columns = (made.seqs, made.keys, made.models, made.tokens, made.lengths, made.inputs)
         for seq, key, model, tokens, length, inputs in zip(*columns, strict=True):
             if seq not in same:
-                items.setdefault(model, []).append(Item(seq, tokens, length, inputs))
+                items.setdefault(model, Items()).add(seq, tokens, length, inputs)
             if key in keys and len(warnings) < WARNED:
                 warnings.append(f"the key {key!r} is there more than once: `run` will refuse it")
             if len(keys) < KEYS_KEPT:
@@ -140,7 +140,7 @@ def estimate(
         if not each.exact
     ]
     expected = answer_tokens if answer_tokens is not None else expected_answer(task)
-    counts = [item.tokens for chosen in items.values() for item in chosen]
+    counts = [tokens for chosen in items.values() for tokens in chosen.tokens]
     return Plan(
         task_name=task.name,
         mode=spec.mode,
@@ -168,7 +168,7 @@ def _model_plan(
     task: PreparedTask,
     counter: Callable[[str], Counter],
     model: str,
-    items: list[Item],
+    items: Items,
     mode: Mode,
 ) -> ModelPlan:
     limits = limits_for(provider, spec, model, task.endpoint, mode)
@@ -176,7 +176,7 @@ def _model_plan(
     return ModelPlan(
         model=model,
         requests=len(items),
-        tokens=sum(item.tokens for item in items),
+        tokens=sum(items.tokens),
         batches=len(slices),
         waves=waves((each.tokens for each in slices), limits),
         quota=limits.max_enqueued_tokens,
@@ -193,7 +193,7 @@ def _mode(spec: RunSpec, provider: Provider, task: PreparedTask, model: str, rec
     return Mode.FLEX if provider.limits(model, task.endpoint).flex else Mode.SYNC
 
 
-def _costs(items: dict[str, list[Item]], prices: PriceTable, modes: dict[str, Mode], answer: float) -> Costs:
+def _costs(items: dict[str, Items], prices: PriceTable, modes: dict[str, Mode], answer: float) -> Costs:
     return Costs(
         low=_cost(items, prices, modes, answer * LOW),
         expected=_cost(items, prices, modes, answer),
@@ -201,9 +201,7 @@ def _costs(items: dict[str, list[Item]], prices: PriceTable, modes: dict[str, Mo
     )
 
 
-def _cost(
-    items: dict[str, list[Item]], prices: PriceTable, modes: dict[str, Mode], answer: float
-) -> int | None:
+def _cost(items: dict[str, Items], prices: PriceTable, modes: dict[str, Mode], answer: float) -> int | None:
     total = 0
     for model, chosen in items.items():
         price = price_of(model, prices)
@@ -211,5 +209,5 @@ def _cost(
             return None
         # Per request, because long prompts have prices of their own.
         mode = modes[model]
-        total += sum(cost_pusd(Usage(item.tokens, round(answer)), price, mode=mode) for item in chosen)
+        total += sum(cost_pusd(Usage(tokens, round(answer)), price, mode=mode) for tokens in chosen.tokens)
     return total

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
 from nightmail.core.batch import Batch
 from nightmail.core.budget import affordable_tokens, answer_guess, reservation
 from nightmail.core.limits import Limits
-from nightmail.core.planning import Item, calibrated
+from nightmail.core.planning import Items, calibrated
 from nightmail.core.pricing import parse_usd, price_of
 from nightmail.core.request import Endpoint, Mode
 from nightmail.core.run import Run, RunSpec
@@ -67,15 +65,13 @@ async def admission(ports: Ports, run: Run, batch: Batch, limits: Limits) -> Adm
     )
 
 
-def affordable(
-    ports: Ports, run: Run, model: str, limits: Limits, items: Sequence[Item], mode: Mode
-) -> Limits:
+def affordable(ports: Ports, run: Run, model: str, limits: Limits, items: Items, mode: Mode) -> Limits:
     """With a budget, batches are small against it, so that the last of it can be used."""
     ceilings = [parse_usd(usd) for usd in (run.spec.budget_usd, run.spec.daily_budget_usd) if usd]
     price = price_of(model, ports.prices)
     if not ceilings or price is None or not items:
         return limits
-    mean = sum(item.tokens for item in items) / len(items)
+    mean = sum(items.tokens) / len(items)
     share = _careful(ports.task) / max(1.0, mean)
     most = affordable_tokens(price, min(ceilings), answer_share=share, mode=_dearest(run, mode))
     if limits.max_batch_tokens is not None:

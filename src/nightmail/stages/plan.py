@@ -42,7 +42,7 @@ async def plan(ports: Ports, run: Run) -> int:
         cut_short = sum(len(each.items) for each in ready) >= AT_ONCE
         batches: list[NewBatch] = []
         for each in ready:
-            again = each.items[0].seq <= run.planned_seq
+            again = each.items.seqs[0] <= run.planned_seq
             mode = travel_mode(ports.provider, run, each.group.model, each.group.endpoint, ports.now())
             if again and len(each.items) < COMPANY and mode is Mode.BATCH:
                 in_flight = batches or await store.batches.list(run.run_no, states=unsettled)
@@ -73,7 +73,7 @@ def _cut(ports: Ports, run: Run, ready: Ready, learned: Learned, mode: Mode, *, 
             group=ready.group,
             mode=mode,
             account=ports.provider.account,
-            seqs=[item.seq for item in each.items],
+            seqs=each.seqs,
             tokens=each.tokens,
             bytes=each.bytes,
             inputs=each.inputs,

@@ -12,7 +12,7 @@ from operator import attrgetter, itemgetter
 import msgspec
 
 from nightmail.core.batch import Batch
-from nightmail.core.planning import Item
+from nightmail.core.planning import Items
 from nightmail.core.request import Endpoint, RequestState
 from nightmail.core.retry import LONGEST_DELAY
 from nightmail.stores.base import Address, Asked, Before, Group, Key, Member, Ready
@@ -30,35 +30,43 @@ def read_ready(tx: Transaction, run_no: int, now: datetime, limit: int) -> list[
         Group(row["group_no"], row["model"], Endpoint(row["endpoint"]))
         for row in tx.rows("list_groups", run_no=run_no)
     ]
-    again: dict[int, list[Item]] = {}
+    again: dict[int, Items] = {}
     latest = at(now + LONGEST_DELAY)
     for seq, group_no, *sizes in tx.rows(
         "list_again", run_no=run_no, now=at(now), latest=latest, limit=limit
     ):
-        again.setdefault(group_no, []).append(Item(seq, *sizes))
+        again.setdefault(group_no, Items()).add(seq, *sizes)
     ready = [Ready(group, again[group.group_no]) for group in groups if group.group_no in again]
     after = run["planned_seq"]
     for group in groups:
         left = limit - sum(len(each.items) for each in ready)
         new = _new(tx, run_no, group.group_no, after, left)
-        if new:
+        if new.seqs:
             ready.append(Ready(group, new))
     return ready
 
 
-def _new(tx: Transaction, run_no: int, group_no: int, after: int, limit: int) -> list[Item]:
+def _new(tx: Transaction, run_no: int, group_no: int, after: int, limit: int) -> Items:
     key = {"run_no": run_no, "group_no": group_no}
-    stretched: list[Item] = []
+    items = Items()
     for stretch in tx.rows("list_ready_stretches", Stretch, **key):
-        if len(stretched) >= limit:
+        if len(items) >= limit:
             break
         sizes = sizes_of(tx, stretch)
-        seqs = range(stretch.first_seq, stretch.last_seq + 1)
-        stretched += map(Item, seqs, sizes.tokens, sizes.lengths, sizes.each_inputs())
-    rows = tx.rows("list_new", Item, after=after, limit=limit, **key)
-    if rows:
-        stretched = sorted([*stretched, *rows], key=attrgetter("seq"))
-    return stretched[:limit]
+        items.seqs += range(stretch.first_seq, stretch.last_seq + 1)
+        items.tokens += sizes.tokens
+        items.bytes += sizes.lengths
+        items.inputs += sizes.each_inputs()
+    stretched = len(items)
+    for row in tx.each("list_new", after=after, limit=limit, **key):
+        items.add(*row)
+    order: Sequence[int] = range(min(limit, len(items)))
+    if 0 < stretched < len(items):
+        order = sorted(range(len(items)), key=items.seqs.__getitem__)[:limit]
+    elif len(items) <= limit:
+        return items
+    columns = (items.seqs, items.tokens, items.bytes, items.inputs)
+    return Items(*([column[place] for place in order] for column in columns))
 
 
 def read_members(tx: Transaction, batch: Batch, seqs: Sequence[int] | None) -> list[Member]:

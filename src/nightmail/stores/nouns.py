@@ -15,7 +15,7 @@ from nightmail.core.failure import Reason
 from nightmail.core.ids import BatchId, RunId
 from nightmail.core.lifecycle import RequestEvent
 from nightmail.core.limits import Limits
-from nightmail.core.planning import Item
+from nightmail.core.planning import Items
 from nightmail.core.request import Endpoint, Mode, RequestState
 from nightmail.core.result import Finish
 
@@ -110,7 +110,7 @@ class Ready(NamedTuple):
     """Requests of one group that may be put into a batch, in order."""
 
     group: Group
-    items: list[Item]
+    items: Items
 
 
 class NewBatch(msgspec.Struct, frozen=True, kw_only=True):

@@ -54,8 +54,8 @@ class Sizes(msgspec.Struct, frozen=True, array_like=True):
     lengths: list[int]
     inputs: list[int] = []
 
-    def each_inputs(self) -> Iterable[int]:
-        return self.inputs or repeat(1, len(self.tokens))
+    def each_inputs(self) -> list[int]:
+        return self.inputs or [1] * len(self.tokens)
 
     def between(self, begin: int, end: int) -> Sizes:
         return Sizes(self.tokens[begin:end], self.lengths[begin:end], self.inputs[begin:end])

@@ -91,7 +91,7 @@ async def _each_gets_its_own(store: Store, lease: Lease, due: list[DueCopy], now
     (attempt,) = await store.requests.list_attempts(run_no, 5)
     assert (attempt.outcome, attempt.message, attempt.cost_pusd) == ("shared", "will not do", 0)
     (ready,) = await store.requests.list_ready(run_no, now=now, limit=10)
-    assert [item.seq for item in ready.items] == [5], "it is found although others behind it were planned"
+    assert ready.items.seqs == [5], "it is found although others behind it were planned"
     try:
         await store.copies.record_shared(lease, shared, now=now)
     except IllegalMove:

@@ -153,7 +153,7 @@ async def _requests_come_in_by_shards(store: Store, lease: Lease) -> None:
     assert await store.requests.duplicate_keys(run.run_no, limit=5) == []
     assert [shard.first_seq for shard in await store.requests.list_shards(run.run_no)] == [1, 8]
     (ready,) = await store.requests.list_ready(run.run_no, now=NOW, limit=100)
-    assert [item.seq for item in ready.items] == [1, 2, 3, 4, 5, 6, 8, 9, 10]
+    assert ready.items.seqs == [1, 2, 3, 4, 5, 6, 8, 9, 10]
     assert ready.group == group
     (failure,) = await store.requests.list_failures(run.run_no, after=0, limit=10)
     assert (failure.key, failure.reason) == ("bad-7", Reason.BUILD)
@@ -209,7 +209,7 @@ async def _batches_take_requests_and_move_by_the_table(store: Store, lease: Leas
     recalled = await store.batches.record_recalled(lease, second)
     assert recalled.state is BatchState.ABANDONED
     (ready,) = await store.requests.list_ready(lease.run_no, now=NOW, limit=100)
-    assert [item.seq for item in ready.items] == [9, 10], "as if that batch had never been"
+    assert ready.items.seqs == [9, 10], "as if that batch had never been"
     again = NewBatch(
         group=ready.group, mode=Mode.BATCH, account="a", seqs=[9, 10], tokens=20, bytes=1, inputs=1
     )
@@ -296,11 +296,11 @@ async def _outcomes_settle_a_batch_at_once(store: Store, lease: Lease) -> None:
 
 async def _what_goes_again_is_found(store: Store, lease: Lease) -> None:
     (ready,) = await store.requests.list_ready(lease.run_no, now=NOW, limit=100)
-    assert [(item.seq, item.tokens) for item in ready.items] == [(4, 20), (8, 10)]
+    assert (ready.items.seqs, ready.items.tokens) == ([4, 8], [20, 10])
     due = await store.requests.next_due(lease.run_no)
     assert due == NOW + timedelta(minutes=1)
     (later,) = await store.requests.list_ready(lease.run_no, now=due, limit=100)
-    assert [item.seq for item in later.items] == [4, 5, 8]
+    assert later.items.seqs == [4, 5, 8]
     new = NewBatch(
         group=later.group, mode=Mode.BATCH, account="a", seqs=[4, 5, 8], tokens=40, bytes=1, inputs=3
     )
