@@ -36,6 +36,7 @@ from nightmail.stages.submit import submit
 from nightmail.worker.filling import Filling, flows
 from nightmail.worker.holds import Holds
 from nightmail.worker.looks import look_at
+from nightmail.worker.preload import load_arrow
 from nightmail.worker.sharing import Sharing
 from nightmail.worker.troubles import Troubles
 from nightmail.worker.underway import Underway
@@ -236,6 +237,7 @@ class Driver:
                     submitted = await submit(ports, run, batch)
                 if isinstance(submitted, Hold):
                     return submitted
+                load_arrow()
             case BatchState.DOUBTFUL:
                 await recover(ports, run, batch)
             case BatchState.IN_PROGRESS:

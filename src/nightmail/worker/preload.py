@@ -16,15 +16,23 @@ from nightmail.tokens.counter import counter_for
 MODEL = "gpt-4o-mini"
 
 
+def load_arrow() -> None:
+    """Import what outputs are written with. Blocking, a tenth of a second and more: a run does it when the
+    provider works on its first batch, and there is nothing else to do."""
+    import pyarrow as pa
+    import pyarrow.compute
+    import pyarrow.parquet
+
+    assert pyarrow.compute is not None
+    assert pyarrow.parquet is not None
+    # Arrow looks for pandas at the first conversion, and imports it where it is installed.
+    pa.array([0])
+
+
 def preload(provider: str) -> None:
     """Import the provider, Arrow and a vocabulary. Blocking, most of a second."""
     plugins.load("providers", provider)
-    import pyarrow as pa
-    import pyarrow.compute
-
-    assert pyarrow.compute is not None
-    # Arrow looks for pandas at the first conversion, and imports it where it is installed.
-    pa.array([0])
+    load_arrow()
     counter_for(MODEL).text("")
     # All this stays: it is not looked through again for garbage.
     gc.freeze()
