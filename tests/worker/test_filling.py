@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from nightmail.core import planning
 from nightmail.core.limits import Limits
 from nightmail.core.run import RunState
 from nightmail.providers.base import RemoteBatch
+from nightmail.testing.clock import START
 from nightmail.testing.desk import Desk
 from nightmail.testing.provider import ScriptedProvider
 from nightmail.worker import filling, loop
@@ -100,3 +103,29 @@ async def test_where_bad_rows_are_left_out_nothing_leaves_before_every_key_is_kn
     await desk.drive()
 
     assert Waits.seen == [False]
+
+
+async def test_records_of_which_no_batch_can_be_cut_are_looked_through_a_few_times(monkeypatch):
+    monkeypatch.setattr(filling, "LOOK", timedelta(days=1))
+    looks = []
+
+    async def read(ports, run, stopped, told):
+        for count in range(4_000, 1_000_000, 4_000):
+            told(count)
+            if wake.is_set():
+                wake.clear()
+                assert reading.may_plan(run_with(count))
+                looks.append(count)
+
+    def run_with(count):
+        return SimpleNamespace(record_count=count, planned_seq=0, sealed=False)
+
+    monkeypatch.setattr(filling, "enqueue", read)
+    monkeypatch.setattr(filling, "flows", lambda run: True)
+    wake = asyncio.Event()
+    reading = filling.Filling(SimpleNamespace(now=lambda: START), asyncio.Event(), wake)
+    assert reading.may_plan(run_with(0))
+    await reading.go_on(run_with(0))
+    await reading.end()
+
+    assert looks == [12_000, 24_000, 48_000, 96_000, 192_000, 384_000, 768_000]

@@ -41,12 +41,12 @@ class Filling:
         self._ended = False
         self._task: asyncio.Task[Run] | None = None
         self._planned_seq = 0
-        self._planned_at: datetime | None = None
+        self._looked_at: datetime | None = None
+        self._looked_count = 0  # records that there were at the last look
 
     async def go_on(self, run: Run) -> Run:
         """Begin, or look how far it is; the run as it is now. Raises what reading raised."""
         ports = self._ports
-        self._planned_seq = run.planned_seq
         if run.sealed:
             return await ports.store.runs.record_event(
                 run.run_no, RunEvent.SEALED, now=ports.now(), lease=ports.lease
@@ -65,10 +65,11 @@ class Filling:
     def may_plan(self, run: Run) -> bool:
         """Is it time to look through an open run for batches?"""
         now = self._ports.now()
-        looked = self._planned_at is not None and timedelta(0) <= now - self._planned_at < LOOK
+        self._planned_seq = run.planned_seq
+        looked = self._looked_at is not None and timedelta(0) <= now - self._looked_at < LOOK
         if looked and not self._is_enough(run.record_count):
             return False
-        self._planned_at = now
+        self._looked_at, self._looked_count = now, run.record_count
         return True
 
     def _told(self, count: int) -> None:
@@ -76,8 +77,11 @@ class Filling:
             self._wake.set()
 
     def _is_enough(self, count: int) -> bool:
-        """Are there so many records beyond those that are in batches that they fill another one?"""
-        return count - self._planned_seq > min(MANY, most_requests(self._planned_seq + 1))
+        """Do so many records fill another batch? At least half of them have come since the last look: where
+        all are copies of others, there is no batch to be cut of them, however many they are."""
+        left = count - self._planned_seq
+        enough = left > min(MANY, most_requests(self._planned_seq + 1))
+        return enough and 2 * (count - self._looked_count) >= left
 
     async def end(self) -> None:
         """Read no further; the pieces that are in the store stay there. Wherever it is cancelled, the store
