@@ -6,12 +6,19 @@ decided from the final state of the first record with its request; the reasons a
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from nightmail.core.failure import Reason
 from nightmail.core.request import RequestState
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Halves = NDArray[np.uint64]  # of digests
+    Numbers = NDArray[np.uint32]  # of records
 
 DIGEST_BYTES = 16
 LEAST_SLOTS = 1_024
@@ -21,52 +28,63 @@ UNSENT = (Reason.BAD_ROW,)
 
 class Firsts:
     """The first record with each request, by the request's digest of 128 bits. Open addressing, at most
-    three quarters full: a dictionary of the same takes five times the memory."""
+    three quarters full: a dictionary of the same takes five times the memory. Looked up many at a time: one
+    by one the process that writes the rows would do little else."""
 
     def __init__(self, expected: int = 0) -> None:
         self._make(max(LEAST_SLOTS, expected * 3 // 2))
         self._used = 0
 
     def _make(self, slots: int) -> None:
+        import numpy as np
+
         self._slots = slots
-        self._marks = array("Q", bytes(8 * slots))  # 0: nobody is here
-        self._rests = array("Q", bytes(8 * slots))
-        self._seqs = array("I", bytes(4 * slots))
+        self._marks: Halves = np.zeros(slots, np.uint64)  # 0: nobody is here
+        self._rests: Halves = np.zeros(slots, np.uint64)
+        self._seqs: Numbers = np.zeros(slots, np.uint32)
 
     def add(self, digests: bytes, seqs: Sequence[int]) -> list[tuple[int, int]]:
         """Take in requests, `DIGEST_BYTES` of digest each, in the order of their records; those that are
         the same as an earlier one, with the number of the first record that has it."""
+        import numpy as np
+
         if len(digests) != DIGEST_BYTES * len(seqs):
             raise ValueError(f"{len(digests)} bytes are not the digests of {len(seqs)} requests")
         while (self._used + len(seqs)) * 4 > self._slots * 3:
             self._grow()
-        return list(self._copies(array("Q", digests), seqs))
+        halves = np.frombuffer(digests, np.uint64)
+        # 0 says that a slot is free.
+        marks = np.maximum(halves[::2], np.uint64(1))
+        return sorted(self._put(marks, halves[1::2], np.array(seqs, np.uint32)))
 
-    def _copies(self, halves: array[int], seqs: Sequence[int]) -> Iterator[tuple[int, int]]:
-        marks, rests, firsts, slots = self._marks, self._rests, self._seqs, self._slots
-        used = 0
-        for mark, rest, seq in zip(halves[::2], halves[1::2], seqs, strict=True):
-            mark = mark or 1  # 0 says that a slot is free
-            slot = mark % slots
-            while (held := marks[slot]) and (held != mark or rests[slot] != rest):
-                slot = slot + 1 if slot + 1 < slots else 0
-            if held:
-                yield seq, firsts[slot]
-                continue
-            marks[slot], rests[slot], firsts[slot] = mark, rest, seq
-            used += 1
-        self._used += used
+    def _put(self, marks: Halves, rests: Halves, seqs: Numbers) -> Iterator[tuple[int, int]]:
+        """Each to its slot, or the next ones; those whose request is there already, with its first."""
+        import numpy as np
+
+        slots = (marks % np.uint64(self._slots)).astype(np.intp)
+        while len(seqs):
+            # Of those that want the same free slot, the first in the order of the source has it.
+            wanting = np.flatnonzero(self._marks[slots] == 0)
+            taken, firsts = np.unique(slots[wanting], return_index=True)
+            new = wanting[firsts]
+            self._marks[taken], self._rests[taken], self._seqs[taken] = marks[new], rests[new], seqs[new]
+            self._used += len(new)
+            same = (self._marks[slots] == marks) & (self._rests[slots] == rests)
+            copies = same.copy()
+            copies[new] = False
+            yield from zip(seqs[copies].tolist(), self._seqs[slots[copies]].tolist(), strict=True)
+            on = ~same
+            slots = (slots[on] + 1) % self._slots
+            marks, rests, seqs = marks[on], rests[on], seqs[on]
 
     def _grow(self) -> None:
-        old = zip(self._marks, self._rests, self._seqs, strict=True)
+        there = self._marks != 0
+        old = self._marks[there], self._rests[there], self._seqs[there]
         self._make(2 * self._slots)
-        marks, slots = self._marks, self._slots
-        for mark, rest, seq in old:
-            if mark:
-                slot = mark % slots
-                while marks[slot]:
-                    slot = slot + 1 if slot + 1 < slots else 0
-                marks[slot], self._rests[slot], self._seqs[slot] = mark, rest, seq
+        self._used = 0
+        # They differ from each other, so none is a copy.
+        for _ in self._put(*old):
+            raise AssertionError("two first records have one request")
 
 
 class CopyThen(StrEnum):
