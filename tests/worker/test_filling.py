@@ -91,7 +91,8 @@ async def test_who_plans_is_woken_when_there_is_enough_for_a_batch(tmp_path, pro
     await desk.drive()
 
     assert Waits.seen == [True]
-    assert [len(batch.lines) for batch in provider.batches.values()] == [5_000, 5_000, 2_000]
+    # Uploads overtake each other.
+    assert sorted(len(batch.lines) for batch in provider.batches.values()) == [2_000, 5_000, 5_000]
 
 
 async def test_where_bad_rows_are_left_out_nothing_leaves_before_every_key_is_known(
