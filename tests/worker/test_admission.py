@@ -185,6 +185,16 @@ async def test_a_budget_is_not_exceeded_and_the_run_goes_on_with_a_larger_one(tm
     assert (status.succeeded, status.cost_pusd) == (60, round(whole * 1e12))
 
 
+async def test_a_budget_that_does_not_pay_for_the_first_batch_says_that_nothing_was_spent(tmp_path):
+    desk = Desk(tmp_path, ScriptedProvider(), task=Short, rows=rows(1), budget_usd=f"{EACH / 100:.12f}")
+
+    run = await desk.drive()
+
+    assert (run.state, run.pause_reason) == (RunState.PAUSED, PauseReason.BUDGET)
+    assert run.pause_message.startswith("nothing has been spent yet by this run; the run's budget of 0.0000")
+    assert desk.provider.batches == {}
+
+
 async def test_answers_far_longer_than_guessed_do_not_run_away_with_the_budget(tmp_path):
     def answer(custom_id, body, times):
         said = completion("fine")

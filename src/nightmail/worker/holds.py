@@ -65,8 +65,9 @@ class Holds:
             ways.append(
                 f"a larger one for {run.spec.tenant} (or next month), then nightmail resume {run.run_id}"
             )
+        said = f"{format_usd(spent)} USD are spent" if spent else "nothing has been spent yet"
         message = (
-            f"{format_usd(spent)} USD are spent by this run; {' or '.join(budgets)} does not pay for the "
+            f"{said} by this run; {' or '.join(budgets)} does not pay for the "
             f"next batch. {waiting:,} requests wait, nothing is lost. To go on: {', or '.join(ways)}"
         )
         await pause(ports, PauseReason.BUDGET, message)
