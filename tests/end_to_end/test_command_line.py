@@ -214,6 +214,18 @@ def test_a_sample_shows_what_was_sent_and_what_came_back(folder: Folder) -> None
     assert all(each["request"]["body"]["model"] == "gpt-4o-mini" for each in data["sample"])
 
 
+def test_a_sample_whose_key_is_refused_leaves_nothing_for_a_worker_to_pay_for(tmp_path: Path) -> None:
+    with process.start(faults={"bad_key": {"first": 1}}) as simulator:
+        folder = Folder(tmp_path, server=simulator.url)
+        folder.write_rows("rows.jsonl", 3)
+        refused = folder.nightmail("sample", "sections.py", "--input", "rows.jsonl", "-n", "2")
+        assert refused.code == 2, refused.err
+        assert folder.status()["state"] == "cancelled"
+        assert folder.nightmail("worker", "--until-idle").code == 0
+        assert executions(simulator)["requests"] == 0
+        assert simulator.get("/_simulator/books")["calls"] == {}
+
+
 def test_a_plan_makes_no_call_and_needs_no_key(tmp_path: Path) -> None:
     folder = Folder(tmp_path, key=None)
     folder.write_rows("rows.jsonl", 400)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from nightmail.cli.terminal import Terminal
 from nightmail.core import wording as figures
 from nightmail.core.failure import Reason
 from nightmail.core.request import Mode
+from nightmail.errors import NightmailError
 
 if TYPE_CHECKING:
     from nightmail.cli.questions import Questions
@@ -55,7 +57,14 @@ def sample(
                 skip_bad_rows=skip_bad_rows,
                 new=True,
             )
-            status = await quiet_work(client, started.run_id, terminal)
+            try:
+                status = await quiet_work(client, started.run_id, terminal)
+            except NightmailError:
+                # Nobody comes back to a sample: left open, the next worker would pay for it.
+                with contextlib.suppress(NightmailError):
+                    await client.cancel(started.run_id)
+                    await client.work(started.run_id)
+                raise
             shown = await _records(client, status.run_id)
         for each in shown:
             terminal.say(*record_lines(each))
