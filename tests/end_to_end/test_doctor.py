@@ -136,3 +136,5 @@ def test_a_running_batch_of_a_finished_run_is_ended_and_booked_although_the_doct
     assert status["wasted_usd"] != "0.0"
     again = folder.nightmail("doctor", "--json")
     assert (again.code, again.result["findings"]) == (0, [])
+    unasked = folder.nightmail("doctor", "--json", "--base-url", "http://127.0.0.1:9/v1")
+    assert (unasked.code, unasked.result["findings"], unasked.result["asked"]) == (4, [], False)

@@ -340,7 +340,35 @@ async def test_a_provider_without_lists_is_said_to_have_none(tmp_path):
 
     assert "its batches cannot be searched" in audit.provider
     assert "its files cannot be listed" in audit.provider
-    assert audit.findings == ()
+    assert (audit.findings, audit.asked) == ((), True), "that is all that it can tell"
+
+
+@pytest.mark.parametrize("call", ["find", "files"])
+async def test_a_list_that_could_not_be_had_is_not_taken_for_an_empty_one(tmp_path, call):
+    class Failing(ScriptedProvider):
+        failing = False
+
+        async def find(self):
+            if self.failing and call == "find":
+                raise ProviderUnavailable("502", ambiguous=False)
+            async for each in super().find():
+                yield each
+
+        async def files(self):
+            if self.failing and call == "files":
+                raise ProviderUnavailable("502", ambiguous=False)
+            async for each in super().files():
+                yield each
+
+    desk = Desk(tmp_path, Failing())
+    await desk.drive()
+    assert (await examined(desk)).asked
+    desk.provider.failing = True
+
+    audit = await examined(desk)
+
+    assert (audit.findings, audit.asked) == ((), False)
+    assert "502" in audit.provider
 
 
 async def test_files_that_the_server_cannot_delete_are_told_and_left(tmp_path):

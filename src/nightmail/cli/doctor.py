@@ -38,7 +38,7 @@ def doctor(
     json: o.Json = False,
 ) -> int:
     """Look for anything that is not as it should be, and without --fix change nothing; exit code 1 if
-    something is not, or is still not."""
+    something is not, or is still not; 4 if the provider could not be asked."""
     from nightmail.core.wording import plural
 
     terminal = Terminal(json=json, home=home, server=server)
@@ -62,8 +62,10 @@ def doctor(
         for finding in audit.findings:
             then = finding.advice if finding.done is None else f"done: {finding.done}"
             terminal.say(f"{finding.where}: {finding.what}", f"    {then}")
+        # A home that has sent nothing has nothing there.
+        unasked = audit.batches > 0 and not audit.asked
         terminal.say(
-            "nothing found"
+            ("nothing found" + (", but the provider was not asked for all that it has" if unasked else ""))
             if not audit.findings
             else f"{plural(len(audit.findings), 'finding')}" + (f", {audit.left} left" if fix else "")
         )
@@ -72,6 +74,7 @@ def doctor(
                 "runs": audit.runs,
                 "batches": audit.batches,
                 "provider": audit.provider,
+                "asked": audit.asked,
                 "findings": [
                     {
                         "kind": each.kind,
@@ -85,7 +88,9 @@ def doctor(
                 "left": audit.left,
             }
         )
-        return Exit.FAILURES if audit.left else Exit.DONE
+        if audit.left:
+            return Exit.FAILURES
+        return Exit.UNREACHABLE if unasked else Exit.DONE
 
     return asyncio.run(go())
 

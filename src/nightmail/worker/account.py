@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from nightmail.core.batch import CLOSED_STATES, ENDED_PHASES, Batch, BatchState
 from nightmail.core.pricing import PriceTable, cost_pusd, format_usd, price_of
@@ -28,23 +29,30 @@ from nightmail.worker.lease import is_dead
 IN_DOUBT = (BatchState.SUBMITTING, BatchState.DOUBTFUL)
 
 
-async def look_at_account(
-    store: Store, provider: Provider, prices: PriceTable, now: datetime
-) -> tuple[str, list[Case]]:
-    """What could be asked there, in words; and what was found."""
-    said, remotes, files = [f"{provider.account}: reachable"], [], []
+class Look(NamedTuple):
+    """What could be asked there, in words; was it all that this provider can tell? And what was found."""
+
+    said: str
+    whole: bool
+    cases: list[Case]
+
+
+async def look_at_account(store: Store, provider: Provider, prices: PriceTable, now: datetime) -> Look:
+    """What is at the provider beside what the store knows, as of `now` or a little later."""
+    said, whole, remotes, files = [f"{provider.account}: reachable"], True, [], []
     try:
         remotes = [remote async for remote in provider.find()]
     except Unsupported as error:
         said.append(f"its batches cannot be searched ({error})")
     except ProviderError as error:
-        return f"{provider.account}: {error}", []
+        return Look(f"{provider.account}: {error}", False, [])
     try:
         files = [file async for file in provider.files()]
     except Unsupported as error:
         said.append(f"its files cannot be listed ({error})")
     except ProviderError as error:
         said.append(f"its files could not be listed: {error}")
+        whole = False
     runs = {run.run_no: run for run in await store.runs.list()}
     driven = {lease.run_no for lease in await store.runs.leases() if not is_dead(lease.token)}
     every = [batch for run_no in runs for batch in await store.batches.list(run_no)]
@@ -55,7 +63,7 @@ async def look_at_account(
     if files:
         used = {remote.input_file_id for remote in remotes if remote.phase not in ENDED_PHASES}
         cases += _files([file for file in files if file.id not in used], batches, runs, driven, now)
-    return "; ".join(said), cases
+    return Look("; ".join(said), whole, cases)
 
 
 def _unknown(

@@ -33,11 +33,13 @@ PAID = ("results", "outputs")
 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True):
-    """What was looked at, and what was found."""
+    """What was looked at, and what was found. `provider` says in words what it could be asked, `asked`
+    whether that was all that it can tell."""
 
     runs: int
     batches: int
     provider: str
+    asked: bool
     findings: tuple[Finding, ...]
 
     @property
@@ -83,8 +85,9 @@ async def examine(
     cases += await _of_leases(store, runs)
     cases += await asyncio.to_thread(_of_folders, spool, folders, runs)
     prices = await asyncio.to_thread(read_prices, settings.prices)
+    asked = False
     if provider is not None:
-        said, found = await look_at_account(store, provider, prices, clock.now())
+        said, asked, found = await look_at_account(store, provider, prices, clock.now())
         cases += found
     findings = [case.finding for case in cases]
     if fix:
@@ -94,6 +97,7 @@ async def examine(
         runs=len(runs),
         batches=sum(len(each) for each in batches.values()),
         provider=said,
+        asked=asked,
         findings=tuple(findings),
     )
 

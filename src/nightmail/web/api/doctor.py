@@ -23,11 +23,13 @@ class FindingShown(BaseModel):
 
 
 class AuditShown(BaseModel):
-    """What was looked at and found. `left` counts the findings that are still as they were."""
+    """What was looked at and found. `left` counts the findings that are still as they were; `asked` is false
+    if the provider, or one of its lists, could not be asked."""
 
     runs: int
     batches: int
     provider: str
+    asked: bool
     findings: list[FindingShown]
     left: int
 
@@ -45,6 +47,7 @@ async def look(client: Asked) -> AuditShown:
         runs=audit.runs,
         batches=audit.batches,
         provider=audit.provider,
+        asked=audit.asked,
         findings=findings,
         left=audit.left,
     )
