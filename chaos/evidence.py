@@ -18,7 +18,8 @@ Row = dict[str, Any]
 
 @dataclass(slots=True, kw_only=True)
 class Ours:
-    """The rows of nightmail's tables."""
+    """The rows of nightmail's tables; in `requests` also those that are there as stretches, with what the
+    invariants ask for."""
 
     runs: list[Row] = field(default_factory=list)
     batches: list[Row] = field(default_factory=list)
@@ -94,7 +95,21 @@ def read_ours(path: Path) -> Ours:
             name: [dict(row) for row in connection.execute(f"SELECT * FROM {name}")]
             for name in Ours.__dataclass_fields__
         }
+        stretches = [dict(row) for row in connection.execute("SELECT * FROM stretches")]
     connection.close()
+    own = {(row["run_no"], row["seq"]) for row in tables["requests"]}
+    tables["requests"] += [
+        {
+            "run_no": stretch["run_no"],
+            "seq": seq,
+            "state": stretch["state"],
+            "batch_no": stretch["batch_no"],
+            "attempts": int(stretch["state"] == "succeeded"),
+        }
+        for stretch in stretches
+        for seq in range(stretch["first_seq"], stretch["last_seq"] + 1)
+        if (stretch["run_no"], seq) not in own
+    ]
     return Ours(**tables)
 
 
