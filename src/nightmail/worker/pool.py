@@ -62,7 +62,9 @@ class ShardProcess:
                 [sys.executable, "-c", START],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env={**os.environ, "PYTHONPATH": path},
+                # There is a process for each processor: threads of a numeric library, which it starts as soon
+                # as it is imported, would only be in each other's way.
+                env={"OPENBLAS_NUM_THREADS": "1", **os.environ, "PYTHONPATH": path},
             )
         except OSError as error:
             raise Unable(str(error)) from error
