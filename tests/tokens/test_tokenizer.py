@@ -88,6 +88,23 @@ def test_without_tiktokens_files_such_text_is_rather_counted_too_high(
     assert count("plain") == 1
 
 
+@settings(max_examples=100, deadline=None)
+@given(texts=st.lists(st.text(max_size=40) | st.sampled_from([LONG_S, UNICODE_17, "a\ud800b"]), max_size=12))
+@pytest.mark.parametrize("name", ["o200k_base", "cl100k_base"])
+def test_texts_counted_together_count_as_one_by_one(name: str, texts: list[str]) -> None:
+    fast = tokenizer(name)
+    assert fast.each(texts) == [fast(text) for text in texts]
+
+
+def test_any_number_of_texts_of_any_length_may_be_counted_together(
+    vocabulary: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LONG", 50_000)
+    fast = tokenizer(vocabulary)
+    texts = [f"number {n}" for n in range(3 * module.PORTION - 1)] + ["long " * 20_000, "a"]
+    assert fast.each(texts) == [fast(text) for text in texts]
+
+
 def test_special_tokens_are_ordinary_text(vocabulary: str) -> None:
     assert tokenizer(vocabulary)("<|endoftext|>") > 1
 

@@ -9,9 +9,8 @@ from typing import Any, assert_never
 from nightmail.core.request import Endpoint
 from nightmail.tokens.encodings import MARGIN_PERCENT, VOCABULARY, encoding_of
 from nightmail.tokens.messages import count_chat, count_parts, count_responses
-from nightmail.tokens.reference import Count as TextCount
 from nightmail.tokens.tally import Count, Tally
-from nightmail.tokens.tokenizer import tokenizer
+from nightmail.tokens.tokenizer import Tokenizer, tokenizer
 
 
 @lru_cache(maxsize=256)
@@ -30,7 +29,7 @@ class ModelCounter:
         self.model = model
         self.encoding = encoding.name
         self.exact = encoding.exact
-        self._tokens: TextCount | None = None
+        self._tokens: Tokenizer | None = None
 
     def text(self, text: str) -> int:
         """Tokens of a text as one string value; with the margin if the model's encoding is not known."""
@@ -38,7 +37,7 @@ class ModelCounter:
 
     def texts(self, texts: Sequence[str]) -> list[int]:
         """`text` of each of many."""
-        counts = list(map(self._tokens or self._load(), texts))
+        counts = (self._tokens or self._load()).each(texts)
         return counts if self.exact else [n + -(-n * MARGIN_PERCENT // 100) for n in counts]
 
     def body(self, endpoint: Endpoint, body: dict[str, Any]) -> int:
@@ -73,7 +72,7 @@ class ModelCounter:
             return 1
         return len(given)
 
-    def _load(self) -> TextCount:
+    def _load(self) -> Tokenizer:
         self._tokens = tokenizer(VOCABULARY[self.encoding])
         return self._tokens
 
