@@ -30,7 +30,7 @@ def main() -> None:
 
     if given.profile:
         # All of it here: what another process does is in no profile of this one.
-        pool.ENOUGH = sys.maxsize
+        pool.WORTH_ONE = sys.maxsize
     meters = Profiles() if given.profile else Meters()
     install(meters)
     meters.add("start", time.process_time())

@@ -17,7 +17,7 @@ from nightmail.worker import pool
 def pooled() -> None:
     """Shards are done in other processes from the first record on: nights are too small for that to pay, and
     it must hold all the same."""
-    pool.ENOUGH = 0
+    pool.WORTH_ONE = pool.WORTH_ALL = 0
 
 
 def hasty() -> None:

@@ -1,5 +1,6 @@
 """Shards in other processes give what they give here, whatever becomes of a process."""
 
+import asyncio
 import logging
 import os
 import sys
@@ -27,7 +28,7 @@ from nightmail.tasks.load import load
 from nightmail.tasks.prepared import PreparedTask
 from nightmail.testing.clock import ManualClock
 from nightmail.worker.kit import Kit, kit_for, tools_of
-from nightmail.worker.pool import IDLE, MAX_DEATHS, Pool, ShardProcess
+from nightmail.worker.pool import IDLE, MAX_DEATHS, Died, Pool, ShardProcess
 from nightmail.worker.service import shards_for
 
 SECOND = timedelta(seconds=1)
@@ -98,7 +99,7 @@ def pools() -> Iterator[list[Pool]]:
 
 
 def pool_of(bench: Bench, pools: list[Pool], kit: Kit | None = None) -> Pool:
-    pools.append(Pool(kit or bench.kit(), bench.here, processes=1, enough=0))
+    pools.append(Pool(kit or bench.kit(), bench.here, processes=1, worth=(0, 0)))
     return pools[-1]
 
 
@@ -197,7 +198,7 @@ async def test_a_task_that_is_another_elsewhere_is_done_here(tmp_path, pools, ca
 async def test_runs_that_share_places_have_so_many_processes_together(tmp_path, pools):
     bench, one_place = Bench(tmp_path), threading.Semaphore(1)
     for _ in range(2):
-        pools.append(Pool(bench.kit(), bench.here, processes=1, enough=0, places=one_place))
+        pools.append(Pool(bench.kit(), bench.here, processes=1, worth=(0, 0), places=one_place))
     first, second = pools
     built = await first.build(bench.order())
 
@@ -217,6 +218,36 @@ async def test_little_work_starts_no_process(tmp_path, pools):
 
     await pools[-1].build(bench.order())
 
+    assert pools[-1].pids == []
+
+
+async def test_some_work_is_worth_one_process_and_much_is_worth_all(tmp_path, pools):
+    bench = Bench(tmp_path)
+    pools.append(Pool(bench.kit(), bench.here, processes=2, worth=(10, 10_000)))
+    pool = pools[-1]
+    pool.expect(50)
+    await asyncio.gather(*(pool.build(bench.order()) for _ in range(3)))
+    assert len(pool.pids) == 1
+
+    pool.expect(10_001)
+
+    async with asyncio.timeout(60):
+        while len(pool.pids) < 2:
+            await asyncio.to_thread(pool._threads.submit(lambda: None).result)
+
+
+async def test_orders_that_wait_for_a_process_when_the_pool_is_closed_start_none(tmp_path, pools):
+    bench = Bench(tmp_path, f"Path({str(tmp_path)!r}, 'begun').touch(); signal.pause()")
+    pools.append(Pool(bench.kit(), bench.here, processes=2, worth=(0, 10**9)))
+    orders = [asyncio.create_task(pools[-1].build(bench.order())) for _ in range(2)]
+    async with asyncio.timeout(60):
+        while not (tmp_path / "begun").exists():
+            await asyncio.sleep(0)
+
+    await asyncio.to_thread(pools[-1].close)
+
+    for told in await asyncio.gather(*orders, return_exceptions=True):
+        assert isinstance(told, Died | asyncio.CancelledError)
     assert pools[-1].pids == []
 
 

@@ -76,10 +76,6 @@ class Shards(Protocol):
         """How many pieces are worth giving at once."""
         ...
 
-    def expect(self, size: int) -> None:
-        """So many bytes of records are coming: whatever that needs may be got ready."""
-        ...
-
     def rest(self, now: datetime) -> None:
         """To be told the time now and then: what has not been needed for long may be given back."""
         ...

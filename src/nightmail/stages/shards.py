@@ -140,9 +140,6 @@ class Here:
         self.tools = tools
         self._building = asyncio.Lock()
 
-    def expect(self, size: int) -> None:
-        pass
-
     def rest(self, now: datetime) -> None:
         pass
 

@@ -34,8 +34,10 @@ logger = logging.getLogger(__name__)
 # A process needs most of a second to be ready, and this process takes a third of the work itself (the
 # store): more than four find nothing to do.
 MOST_PROCESSES = 4
-# Bytes of records or results; about a second of work, as much as a process needs before its first.
-ENOUGH = 96_000_000
+# Bytes of records or results. The first are worth one process, which starts while this one still imports what
+# it needs; the second is about a second of work, as much as each of the others needs before its first.
+WORTH_ONE = 10_000_000
+WORTH_ALL = 96_000_000
 MAX_DEATHS = 3
 # Without an order for so long, the processes end: each holds 150 MB and is back within a second.
 IDLE = timedelta(seconds=30)
@@ -117,21 +119,21 @@ class Pool:
         here: Here,
         *,
         processes: int | None = None,
-        enough: int | None = None,
+        worth: tuple[int, int] | None = None,
         places: threading.Semaphore | None = None,
     ) -> None:
         count = processes or min(MOST_PROCESSES, _processors())
         self.ahead = count + 1
         self._kit = kit
         self._here = here
-        self._enough = ENOUGH if enough is None else enough
-        self._seen = 0
+        self._count = count
+        self._worth_one, self._worth_all = worth or (WORTH_ONE, WORTH_ALL)
+        self._seen = self._expected = 0
         self._unable = False
         self._closed = False
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="nightmail-shard")
         self._free: queue.SimpleQueue[ShardProcess | None] = queue.SimpleQueue()
-        for _ in range(count):
-            self._free.put(None)
+        self._opened = 0  # processes that there may be
         self._running: set[ShardProcess] = set()
         self._orders = 0  # under way, or waiting for a process
         self._idle_since: datetime | None = None
@@ -140,15 +142,14 @@ class Pool:
 
     @property
     def pids(self) -> list[int]:
-        """The processes that are there now."""
         return [process.pid for process in self._running]
 
     def expect(self, size: int) -> None:
-        """Start the processes now, if they will be needed."""
-        if size > self._enough and not self._seen:
-            self._seen = size
-            for _ in range(self.ahead - 1):
-                self._threads.submit(self._warm)
+        """Start the processes now that so many bytes are worth."""
+        self._expected = size
+        self._see(0)
+        for _ in range(self._opened):
+            self._threads.submit(self._warm)
 
     def rest(self, now: datetime) -> None:
         """To be told the time now and then: ends the processes if there was no order between two times that
@@ -159,8 +160,8 @@ class Pool:
             self._idle_since = now
         elif now - self._idle_since >= IDLE:
             self._idle_since = None
-            self._seen = 0
-            for _ in range(self.ahead - 1):
+            self._seen = self._expected = 0
+            for _ in range(self._opened):
                 self._threads.submit(self._end_free)
 
     async def build(self, order: BuildOrder) -> BuiltPiece:
@@ -189,8 +190,20 @@ class Pool:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def _is_small(self, size: int) -> bool:
+        self._see(size)
+        return self._unable or self._work <= self._worth_one
+
+    def _see(self, size: int) -> None:
         self._seen += size
-        return self._unable or self._seen <= self._enough
+        work = self._work
+        worth = self._count if work > self._worth_all else int(work > self._worth_one)
+        while self._opened < worth:
+            self._opened += 1
+            self._free.put(None)
+
+    @property
+    def _work(self) -> int:
+        return max(self._seen, self._expected)
 
     async def _elsewhere(self, order: BuildOrder | JudgeOrder, kind: type[T]) -> T:
         loop = asyncio.get_running_loop()
@@ -207,6 +220,8 @@ class Pool:
         for _ in range(MAX_DEATHS):
             process = self._free.get()
             try:
+                if self._closed:
+                    raise Died("the run is left")
                 if process is None:
                     process = self._started()
                 return process.carry_out(message)

@@ -148,6 +148,8 @@ class Service:
             if self._traces is not None:
                 ports = replace(ports, provider=self._traces.calls(ports.provider, run))
             pool = self._pool(run, ports)
+            if pool is not None and run.state is RunState.OPEN and not run.sealed and run.spec.limit is None:
+                pool.expect(sum(path.stat().st_size for path in ports.source.paths if path.exists()))
             try:
                 with telling_of(run.run_id):
                     if run.wish is None and run.finished_at is None:
