@@ -21,10 +21,10 @@ from nightmail.providers.base import Provider
 from nightmail.spool import Spool
 from nightmail.stages.accepted import Accepted, Held
 from nightmail.stages.bill import Bill
+from nightmail.stages.good_lines import GoodLines, good_lines
 from nightmail.stages.parts import PartWriter
 from nightmail.stages.raised import described
 from nightmail.stages.records import Records
-from nightmail.stages.stretches import Stretch, stretches
 from nightmail.stages.verdicts import Problem, ResultFile, Verdicts
 from nightmail.stores.base import Address, Asked
 from nightmail.tasks.prepared import PreparedTask
@@ -137,20 +137,20 @@ class Judge:
         return False
 
     def _lines(self, lines: list[bytes], file_no: int, offsets: list[int]) -> None:
-        """Lines of the batch's own: stretches of good answers at once, what is between them one by one."""
+        """Lines of the batch's own: good answers that follow each other at once, the others one by one."""
         done = 0
         endpoint = self._batch.endpoint
-        for stretch in stretches(lines, provider=self._provider, endpoint=endpoint, task=self._task):
-            for at in range(done, stretch.start):
+        for good in good_lines(lines, provider=self._provider, endpoint=endpoint, task=self._task):
+            for at in range(done, good.start):
                 self._line(lines[at], file_no, offsets[at])
-            accepted = self._stretch(stretch, lines, file_no, offsets)
-            done = stretch.stop if accepted else stretch.start
+            accepted = self._take(good, lines, file_no, offsets)
+            done = good.stop if accepted else good.start
         for at in range(done, len(lines)):
             self._line(lines[at], file_no, offsets[at])
 
-    def _stretch(self, stretch: Stretch, lines: list[bytes], file_no: int, offsets: list[int]) -> bool:
-        """Accept a stretch; False if one of its answers is not the first to a request of this batch."""
-        seqs = seqs_of(stretch.custom_ids, self._run_id)
+    def _take(self, good: GoodLines, lines: list[bytes], file_no: int, offsets: list[int]) -> bool:
+        """Accept them; False if one of its answers is not the first to a request of this batch."""
+        seqs = seqs_of(good.custom_ids, self._run_id)
         if seqs is None:
             return False
         wanted = set(seqs)
@@ -158,13 +158,13 @@ class Judge:
             return False
         if self._problems and not wanted.isdisjoint(self._problems):
             return False
-        of = slice(stretch.start, stretch.stop)
+        of = slice(good.start, good.stop)
         held = Held(
             places=list(map(self._open.pop, seqs)),
-            models=stretch.models,
-            usages=stretch.usages,
-            tiers=stretch.tiers,
-            outputs=stretch.outputs,
+            models=good.models,
+            usages=good.usages,
+            tiers=good.tiers,
+            outputs=good.outputs,
             offsets=offsets[of],
             lengths=list(map(len, lines[of])),
         )

@@ -14,7 +14,7 @@ from nightmail.tasks.prepared import PreparedTask
 from nightmail.tasks.reading import UNREAD
 
 
-class Stretch(NamedTuple):
+class GoodLines(NamedTuple):
     """The lines from `start` up to `stop` are complete answers of the task's output: a column each."""
 
     start: int
@@ -26,10 +26,10 @@ class Stretch(NamedTuple):
     outputs: list[Any]
 
 
-def stretches(
+def good_lines(
     lines: Sequence[bytes], *, provider: Provider, endpoint: Endpoint, task: PreparedTask
-) -> Iterator[Stretch]:
-    """The longest stretches of good answers in these lines, in their order. None at all where something of
+) -> Iterator[GoodLines]:
+    """The good answers in these lines, as many together as follow each other. None at all where something of
     the task's own has to see an answer."""
     if not task.only_reads or (answers := provider.read_answers(lines, endpoint)) is None:
         return
@@ -38,7 +38,7 @@ def stretches(
     for at in [*(at for at, output in enumerate(outputs) if output is UNREAD), len(outputs)]:
         if at > start:
             of = slice(start, at)
-            yield Stretch(
+            yield GoodLines(
                 start,
                 at,
                 answers.custom_ids[of],

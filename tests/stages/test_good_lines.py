@@ -1,4 +1,4 @@
-"""Judging stretches of good answers at once comes to what judging line by line comes to."""
+"""Judging good answers that follow each other at once comes to what judging line by line comes to."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from nightmail.core.request import Endpoint, Mode
 from nightmail.core.run import KeyKind
 from nightmail.providers.openai.adapter import OpenAIProvider
 from nightmail.spool import Spool
+from nightmail.stages.good_lines import good_lines
 from nightmail.stages.parts import part_schema, read_part, writing
-from nightmail.stages.stretches import stretches
 from nightmail.stages.validate import Judge
 from nightmail.stages.verdicts import ResultFile, Verdicts
 from nightmail.stores.base import Asked, Before
@@ -146,11 +146,11 @@ def test_a_file_is_judged_alike_at_once_and_line_by_line(tmp_path: Path, file: l
 
 
 @pytest.mark.parametrize(("task", "found"), [(Sums, [(0, 1), (2, 4)]), (Checked, [])])
-def test_good_answers_that_follow_each_other_are_a_stretch(
+def test_good_answers_that_follow_each_other_are_taken_together(
     task: type[Task], found: list[tuple[int, int]]
 ) -> None:
     lines = [lines_of(kind, 12) for kind in ("good", "bad", "good", "good", "cut")]
 
-    told = stretches(lines, provider=PROVIDER, endpoint=Endpoint.CHAT, task=PreparedTask(task))
+    told = good_lines(lines, provider=PROVIDER, endpoint=Endpoint.CHAT, task=PreparedTask(task))
 
-    assert [(stretch.start, stretch.stop) for stretch in told] == found
+    assert [(good.start, good.stop) for good in told] == found
