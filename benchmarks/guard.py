@@ -112,7 +112,10 @@ def _run(source: Path, home: Path, url: str) -> None:
     from sections import Sections
 
     import nightmail
+    from nightmail.worker import pool
 
+    # The start of another process is no work for a record.
+    pool.WORTH_ONE = sys.maxsize
     run = nightmail.run(
         Sections, source, home / "output.parquet", home=home, base_url=url, api_key="none",
         poll_interval=0.05,

@@ -247,7 +247,7 @@ def test_on_a_terminal_the_run_is_redrawn_in_place(folder: Folder) -> None:
             shown += chunk
         assert ended(working).code == 0
     os.close(ours)
-    assert b"tokens" in shown
+    assert b"batches" in shown
     assert b"\x1b[" in shown
     assert b"at the provider" not in shown
 

@@ -31,6 +31,7 @@ def test_two_thousand_requests_are_sent_and_paid_for_ten_thousand_rows(tmp_path:
             "--poll-interval", "0.1", "--max-batch-requests", "700",
         )  # fmt: skip
         (bill,) = server.get("/_simulator/books")["bill"].values()
+        audit = folder.nightmail("doctor", "--json")
     assert ended.code == 0, ended.err
     assert (planned["requests"], planned["copies"]) == (DIFFERENT, RECORDS - DIFFERENT)
     told = ended.result
@@ -51,4 +52,4 @@ def test_two_thousand_requests_are_sent_and_paid_for_ten_thousand_rows(tmp_path:
         answers.setdefault(number * 7 % DIFFERENT, set()).add(why)
     assert len(answers) == DIFFERENT
     assert all(len(each) == 1 for each in answers.values())
-    assert folder.nightmail("doctor", "--json").code == 0
+    assert audit.code == 0, audit.out

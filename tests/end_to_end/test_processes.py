@@ -52,7 +52,8 @@ def test_in_processes_of_which_each_is_killed_once_and_in_none_it_is_the_same(
         folder = Folder(tmp_path, server=server.url)
         folder.write_rows("rows.jsonl", 400)
         here = run(folder, "here")
-        monkeypatch.setattr(pool, "ENOUGH", 0)
+        monkeypatch.setattr(pool, "WORTH_ONE", 0)
+        monkeypatch.setattr(pool, "WORTH_ALL", 0)
         monkeypatch.setattr(pool.ShardProcess, "carry_out", killed_after_its_first)
         elsewhere = run(folder, "elsewhere")
 
