@@ -1,8 +1,8 @@
-"""`nightmail status` on a home with millions of request rows: in this process, as a command, and the pages of
+"""`nightmail status` on a home with millions of requests: in this process, as a command, and the pages of
 the dashboard.
 
-A run of a few records is done against the simulator; its rows are then multiplied in the database, with its
-batches (50,000 requests each) and its counts. What the command takes longer is the interpreter and its
+A run of a few records is done against the simulator; its requests are then multiplied in the database, with
+its batches (50,000 requests each) and its counts. What the command takes longer is the interpreter and its
 imports: `nightmail --version` is told for comparison.
 """
 
@@ -20,6 +20,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
 
@@ -27,10 +29,11 @@ import dataset  # noqa: E402 - found by the line above
 from sections import Sections  # noqa: E402
 
 import nightmail  # noqa: E402
+from nightmail.stores.stretches import Sizes  # noqa: E402
 
 RECORDS = 100
 PER_BATCH = 50_000
-AT_ONCE = 500_000
+PER_STRETCH = 5_000
 
 
 def main() -> None:
@@ -47,7 +50,7 @@ def main() -> None:
         began = time.perf_counter()
         _multiply(home / "nightmail.db", given.rows)
         size = (home / "nightmail.db").stat().st_size
-        print(f"{given.rows:,} rows, {size / 1e6:,.0f} MB, made in {time.perf_counter() - began:.0f} s")
+        print(f"{given.rows:,} requests, {size / 1e6:,.0f} MB, made in {time.perf_counter() - began:.0f} s")
         inside = asyncio.run(_inside(home, given.times))
         print(f"in a process that has the home open   {inside * 1e3:>7.1f} ms")
         for path, took in asyncio.run(_pages(home, given.times)).items():
@@ -75,11 +78,8 @@ def _small_run(folder: Path, home: Path) -> None:
 
 
 def _multiply(path: Path, rows: int) -> None:
-    """Copy the first request and the first batch until there are so many rows."""
+    """Copy the first batch, and fill all of them with requests, until there are so many of these."""
     database = sqlite3.connect(path)
-    columns = _columns(
-        database, "requests", {"seq": "n", "key": "'package-' || n", "batch_no": f"1 + n / {PER_BATCH}"}
-    )
     batches = (rows - 1) // PER_BATCH + 1
     with database:
         database.execute("UPDATE batches SET requests = ?, succeeded = ?", (PER_BATCH, PER_BATCH))
@@ -91,11 +91,29 @@ def _multiply(path: Path, rows: int) -> None:
         _copy(database, "batches", each, "batch_no = 1", 2, batches)
         database.execute("UPDATE runs SET record_count = ?, planned_seq = ?", (rows, rows))
         database.execute("UPDATE tallies SET n = ? WHERE kind = 'state' AND name = 'succeeded'", (rows,))
-    for first in range(RECORDS + 1, rows + 1, AT_ONCE):
-        with database:
-            _copy(database, "requests", columns, "seq = 1", first, min(rows, first + AT_ONCE - 1))
+        _stretch(database, rows)
     database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     database.close()
+
+
+def _stretch(database: sqlite3.Connection, rows: int) -> None:
+    """As many as there are in pieces of a source, all succeeded."""
+    group_no, file_no, packed = database.execute(
+        "SELECT group_no, file_no, sizes FROM stretches JOIN stretch_columns USING (stretch_no) LIMIT 1"
+    ).fetchone()
+    length = msgspec.msgpack.decode(packed, type=Sizes).lengths[0]
+    database.execute("DELETE FROM stretch_columns")
+    database.execute("DELETE FROM stretches")
+    for first in range(1, rows + 1, PER_STRETCH):
+        count = min(PER_STRETCH, rows + 1 - first)
+        keys = msgspec.msgpack.encode([f"package-{seq}" for seq in range(first, first + count)])
+        sizes = msgspec.msgpack.encode(Sizes([200] * count, [length] * count))
+        made = database.execute(
+            "INSERT INTO stretches (run_no, first_seq, last_seq, state, group_no, batch_no, file_no, offset, "
+            "bytes, rest) VALUES (1, ?, ?, 'succeeded', ?, ?, ?, 0, ?, ?)",
+            (first, first + count - 1, group_no, 1 + first // PER_BATCH, file_no, count * length, count),
+        )
+        database.execute("INSERT INTO stretch_columns VALUES (?, ?, ?)", (made.lastrowid, keys, sizes))
 
 
 def _columns(database: sqlite3.Connection, table: str, given: dict[str, str]) -> dict[str, str]:

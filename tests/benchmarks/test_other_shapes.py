@@ -62,7 +62,7 @@ def test_embeddings_are_taken_in_and_compared_with_a_loop_over_the_same_lines(tm
 def test_status_is_timed_on_as_many_rows_as_were_asked_for(tmp_path):
     title, *times = lines_of("status.py", "--rows", 1_000, "--times", 1, "--folder", tmp_path)
 
-    assert title.startswith("1,000 rows, ")
+    assert title.startswith("1,000 requests, ")
     assert [line.split("   ")[0] for line in times] == [
         "in a process that has the home open",
         "the page /runs/RUN",
