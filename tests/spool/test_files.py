@@ -80,9 +80,12 @@ def test_ranges_that_touch_are_copied_as_one():
     ]
 
 
-@given(lines=st.lists(st.binary(max_size=40).map(lambda line: line.replace(b"\n", b"").rstrip(b"\r"))))
-def test_lines_come_back_with_their_offsets(lines):
-    data = b"".join(line + b"\n" for line in lines)
+@given(
+    lines=st.lists(st.binary(max_size=40).map(lambda line: line.replace(b"\n", b"").rstrip(b"\r"))),
+    end=st.sampled_from([b"\n", b"\r\n"]),
+)
+def test_lines_come_back_with_their_offsets(lines, end):
+    data = b"".join(line + end for line in lines)
 
     for block in (1, 7, 1_000):
         found = [

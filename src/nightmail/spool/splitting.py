@@ -18,12 +18,14 @@ def split_lines(file: IO[bytes], *, block: int = CHUNK) -> Iterator[tuple[list[i
     Neither blank lines nor ends of lines are among them."""
     start, rest = 0, b""
     while chunk := file.read(block):
+        # A return may be all that the block before has of a line's end.
+        returns = b"\r" in chunk or rest.endswith(b"\r")
         lines = chunk.split(b"\n")
         lines[0] = rest + lines[0]
         rest = lines.pop()
         if lines:
             *offsets, start = accumulate((len(line) + 1 for line in lines), initial=start)
-            yield _not_blank(offsets, lines, b"\r" in chunk)
+            yield _not_blank(offsets, lines, returns)
         if len(rest) > MAX_LINE:
             raise StoreError(f"a line of more than {MAX_LINE} bytes at byte {start}: not a line file")
     if rest:
