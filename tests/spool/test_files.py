@@ -1,6 +1,7 @@
 """The spool: whole files or none, bytes by address, lines that end at newlines only."""
 
 import io
+import os
 
 import pytest
 from hypothesis import given
@@ -70,6 +71,22 @@ def test_gathered_ranges_are_byte_for_byte(spool, monkeypatch, by_kernel):
     expected = a[100:2_000_105] + b[:50] + a[:3] + b[7:107]
     assert spool.read_whole("out") == expected
     assert size == len(expected)
+
+
+def test_what_is_gathered_is_synced_before_it_appears(spool, monkeypatch):
+    """Its ranges are deleted afterwards: a power cut must not find them gone and it empty."""
+    spool.write("a", [b"some of it"])
+    synced, sync = [], os.fsync
+
+    def watched(descriptor):
+        synced.append((os.fstat(descriptor).st_size, spool.exists("out")))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched)
+
+    spool.gather([("a", 0, 4)], "out")
+
+    assert (4, False) in synced
 
 
 def test_ranges_that_touch_are_copied_as_one():

@@ -80,19 +80,13 @@ class Spool:
                 temporary.unlink(missing_ok=True)
 
     def gather(self, ranges: Iterable[tuple[str, int, int]], name: str) -> int:
-        """Make the file `name` of byte ranges `(name, offset, length)` of others; its size.
-
-        Ranges that touch are copied as one, by the kernel where it can. It is there or not after a crash of
-        this process, but a power cut may damage it: whoever needs it then has the ranges still.
-        """
+        """Make the file `name` of byte ranges `(name, offset, length)` of others, durably: these may go
+        then. Its size. Ranges that touch are copied as one, by the kernel where it can."""
         wanted = list(merged(ranges))
         size = sum(length for _, _, length in wanted)
         opened: dict[str, IO[bytes]] = {}
         try:
-            with (
-                self.receiving(name, size=size) as temporary,
-                temporary.open("wb", buffering=CHUNK) as target,
-            ):
+            with self.replacing(name, size=size) as target:
                 for source_name, offset, length in wanted:
                     if source_name not in opened:
                         opened[source_name] = self._open(source_name)
