@@ -126,7 +126,8 @@ def install(meters: Meters) -> None:
         setattr(owner, name, how(stage, getattr(owner, name)))
 
     wrap(JsonlSource, "pieces", "read", meters.timed_iterator)
-    wrap(JsonlSource, "records", "read")
+    for name in ("skim", "records"):
+        wrap(JsonlSource, name, "read")
     wrap(enqueue, "survey", "survey")
     wrap(Workshop, "build", "build+count")
     wrap(Spool, "write", "write")

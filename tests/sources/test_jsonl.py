@@ -10,10 +10,12 @@ import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from nightmail.errors import SourceError
 from nightmail.sources.base import BadRow, Position
 from nightmail.sources.jsonl import JsonlSource
+from nightmail.testing.conformance.sources import exercise_source
 
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -53,6 +55,9 @@ def test_a_line_that_is_no_record_is_a_bad_row_with_its_line_and_reason(
 ) -> None:
     source = written(tmp_path, b'{"id": 1}\n\n' + line + b'\n{"id": 2}\n')
     assert read(source) == [{"id": 1}, BadRow(3, message), {"id": 2}]
+    [piece] = written(tmp_path, b'{"id": 1}\n' + line + b'\n{"id": 2}\n').pieces(Position())
+    skimmed = source.skim(piece, None)
+    assert skimmed == ([None] * 3 if "out of range" in message else None)
 
 
 def test_two_objects_on_one_line_and_one_object_on_two_lines_are_bad_rows(tmp_path: Path) -> None:
@@ -60,6 +65,27 @@ def test_two_objects_on_one_line_and_one_object_on_two_lines_are_bad_rows(tmp_pa
     found = read(source)
     assert [each.row for each in found] == [1, 2, 3]
     assert all(isinstance(each, BadRow) for each in found)
+
+
+def test_a_field_is_skimmed_without_the_rest(tmp_path: Path) -> None:
+    first = b'{"id": "a", "text": "\xc3\xa9\\n", "more": [{"id": 0}, 1e9]}\n'
+    source = written(tmp_path, first + b'{"more": null, "\\u0069d": 7, "id": true, "id": null}\n')
+    [piece] = source.pieces(Position())
+    assert source.skim(piece, "id") == ["a", None]
+    assert source.skim(piece, "more") == [[{"id": 0}, 1e9], None]
+    assert source.skim(piece, None) == [None, None]
+    assert source.skim(piece, "text") is None
+    # msgspec looks for no such name.
+    assert source.skim(piece, 'a"b') is None
+
+
+def test_a_character_over_the_end_of_a_block_is_no_mistake(tmp_path: Path) -> None:
+    text = "\u4e16" * 100_000
+    source = written(tmp_path, b"".join(b'{"id": %d, "text": "%b"}\n' % (n, text.encode()) for n in range(5)))
+    [piece] = source.pieces(Position())
+    assert source.skim(piece, "id") == [0, 1, 2, 3, 4]
+    torn = replace(piece, payload=piece.payload.replace(b"\xe4\xb8\x96", b"\xe4\xb8", 1))
+    assert source.skim(torn, "id") is None
 
 
 def test_only_the_newline_byte_ends_a_line(tmp_path: Path) -> None:
@@ -178,6 +204,7 @@ def test_however_files_are_cut_each_line_is_read_as_it_would_be_alone(
         with pytest.raises(SourceError):
             list(source.pieces(Position()))
         return
+    exercise_source(lambda: source)
     pieces = list(source.pieces(Position()))
     found = [each for piece in pieces for each in source.records(piece)]
     assert [each.row if isinstance(each, BadRow) else each for each in found] == alone

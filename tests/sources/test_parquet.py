@@ -89,6 +89,20 @@ def test_a_value_that_python_cannot_hold_is_a_bad_row(tmp_path: Path) -> None:
     assert "column 'when'" in second.message
 
 
+def test_a_column_is_skimmed_without_the_others_unless_one_of_their_values_is_bad(tmp_path: Path) -> None:
+    when = [[0, 1, 2], [0, 2**61, 2]]
+    for number, (times, raw) in enumerate([(when[0], b"\xc3\xa9"), (when[1], b"x"), (when[0], b"\xff")]):
+        text = pa.Array.from_buffers(pa.string(), 3, pa.array([b"a", raw, b"c"]).buffers())
+        table = pa.table({"id": [7, 8, None], "text": text, "when": pa.array(times, pa.timestamp("us"))})
+        source = written(tmp_path, table, f"{number}.parquet")
+        [piece] = source.pieces(Position())
+        good = number == 0
+        assert source.skim(piece, "id") == ([7, 8, None] if good else None)
+        assert source.skim(piece, None) == ([None] * 3 if good else None)
+        assert source.skim(piece, "no such column") is None
+        assert any(isinstance(each, BadRow) for each in source.records(piece)) is not good
+
+
 def test_what_is_not_parquet_or_damaged_or_empty_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     path.write_bytes(b"not parquet at all, but long enough")

@@ -120,7 +120,7 @@ def test_seen_keys_take_eight_bytes_each():
     seen = Seen()
     seen.add([f"key-{n}" for n in range(10_000)])
 
-    assert sum(part.itemsize * len(part) for part in seen._parts) == 80_000
+    assert seen._marks.itemsize * len(seen._marks) == 80_000
     assert seen.twice() == set()
     seen.add(["key-77"])
     assert seen.twice() == {hash("key-77")}

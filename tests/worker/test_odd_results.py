@@ -1,6 +1,7 @@
 """Result files and batches as they should not be: every record comes back once all the same."""
 
 import json
+import os
 
 import msgspec
 import pytest
@@ -9,6 +10,8 @@ from nightmail.core.batch import Phase
 from nightmail.core.run import PauseReason, RunState
 from nightmail.errors import NotFound, SourceError
 from nightmail.providers.base import BatchError
+from nightmail.sources.jsonl import JsonlSource
+from nightmail.stages import enqueue
 from nightmail.testing.desk import Desk
 from nightmail.testing.provider import ScriptedProvider, completion, row
 from nightmail.worker import loop
@@ -136,6 +139,37 @@ async def test_a_batch_refused_for_billing_pauses_the_run_and_all_of_it_goes_aga
     await desk.resume()
     await desk.drive()
     await all_once(desk)
+
+
+async def test_a_number_that_nobody_can_hold_late_in_the_source_fails_its_record_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(JsonlSource, "piece_rows", 4)
+    monkeypatch.setattr(JsonlSource, "piece_bytes", 100)
+    desk = Desk(tmp_path, ScriptedProvider())
+    desk.input.write_text(desk.input.read_text() + '{"id": "r6", "text": "x", "n": 1e999}\n')
+    await desk.drive()
+
+    status = await desk.status()
+    assert (status.state, status.succeeded, status.records) == (RunState.FINISHED, 6, 7)
+    [failure] = desk.failures()
+    assert failure["reason"] == "bad_row"
+    assert "line 7: not JSON (number out of range" in failure["message"]
+
+
+async def test_a_row_that_turns_bad_while_it_is_read_ends_the_reading(tmp_path, monkeypatch):
+    monkeypatch.setattr(JsonlSource, "piece_rows", 4)
+    monkeypatch.setattr(JsonlSource, "piece_bytes", 100)
+    desk = Desk(tmp_path, ScriptedProvider())
+    survey = enqueue.survey
+
+    def touched(*arguments, **named):
+        found = survey(*arguments, **named)
+        desk.input.write_text(desk.input.read_text().replace('{"id": "r5"', "{'id': 'r5'"))
+        os.utime(desk.input, (0, 0))
+        return found
+
+    monkeypatch.setattr(enqueue, "survey", touched)
+    with pytest.raises(SourceError, match="was changed while it was read"):
+        await desk.drive()
 
 
 @pytest.mark.parametrize(

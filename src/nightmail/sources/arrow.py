@@ -50,6 +50,29 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
+def always_readable(kind: pa.DataType) -> bool:
+    """Is every value of a plain type, if it is valid, one that Python can hold? Not a time beyond the year
+    9999, or one in a zone that this machine does not know."""
+    import pyarrow as pa
+
+    is_ = pa.types
+    if is_.is_struct(kind):
+        return all(always_readable(field.type) for field in kind.fields)
+    if is_.is_list(kind) or is_.is_large_list(kind) or is_.is_fixed_size_list(kind):
+        return always_readable(kind.value_type)
+    texts = (
+        is_.is_string(kind) or is_.is_large_string(kind) or is_.is_binary(kind) or is_.is_large_binary(kind)
+    )
+    return bool(
+        texts
+        or is_.is_integer(kind)
+        or is_.is_floating(kind)
+        or is_.is_decimal(kind)
+        or is_.is_boolean(kind)
+        or is_.is_null(kind)
+    )
+
+
 def as_schema(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """The batch with exactly the schema's columns; those it lacks are null. Raises `pa.ArrowInvalid`
     or `pa.ArrowNotImplementedError` if a value has no place in its column."""

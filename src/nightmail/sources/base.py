@@ -122,6 +122,12 @@ class Source(Protocol):
         records (blank lines) is left out."""
         ...
 
+    def skim(self, piece: Piece, field: str | None) -> list[Any] | None:
+        """The value of a field in each of `records(piece)`, for None as many times None, without making the
+        records. None if a row is bad or lacks the field, or where skimming saves nothing: `records` tells.
+        A number that no Python value can hold may be passed over; `records` calls that row bad."""
+        ...
+
     def numbers(self, piece: Piece) -> list[int]:
         """The file's own number (line, or row of a table) of each of `records(piece)`: for messages."""
         ...

@@ -11,7 +11,7 @@ import csv
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nightmail.sources.base import BadRow, Piece, Position, Record
 from nightmail.sources.csv_layout import (
@@ -59,16 +59,21 @@ class CsvSource:
         """The rows of a piece as `{column: text}`; a row with too many or too few fields, or with
         bytes that are not UTF-8, is a `BadRow`."""
         table = _Table.of(piece)
-        names = table.names
-        if table.is_utf8:
-            try:
-                rows = list(table.rows())
-            except csv.Error:
-                pass
-            else:
-                if set(map(len, rows)) == {len(names)}:
-                    return [dict(zip(names, fields, strict=True)) for fields in rows]
+        if (rows := table.whole_rows()) is not None:
+            return [dict(zip(table.names, fields, strict=True)) for fields in rows]
         return [_record(table, fields, row) for row, fields in _numbered(table, piece.row)]
+
+    def skim(self, piece: Piece, field: str | None) -> list[Any] | None:
+        """See `Source.skim`."""
+        table = _Table.of(piece)
+        if (rows := table.whole_rows()) is None:
+            return None
+        if field is None:
+            return [None] * len(rows)
+        if field not in table.names:
+            return None
+        at = table.names.index(field)
+        return [fields[at] for fields in rows]
 
     def numbers(self, piece: Piece) -> list[int]:
         """The line on which each item that `records` gives begins."""
@@ -115,6 +120,16 @@ class _Table(NamedTuple):
         rows = reader(self.text, self.delimiter)
         next(rows)
         return rows
+
+    def whole_rows(self) -> list[list[str]] | None:
+        """The fields of every row; None if there is one that is not as it should be, or blank."""
+        if not self.is_utf8:
+            return None
+        try:
+            rows = list(self.rows())
+        except csv.Error:
+            return None
+        return rows if set(map(len, rows)) == {len(self.names)} else None
 
 
 def _numbered(table: _Table, first: int) -> Iterator[tuple[int, list[str] | csv.Error]]:

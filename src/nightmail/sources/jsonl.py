@@ -7,7 +7,9 @@ no JSON parser has to accept (NaN, halves of surrogate pairs, numbers beyond a d
 from __future__ import annotations
 
 import json
+from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,6 +22,7 @@ from nightmail.sources.text import BOM
 
 _DECODER = msgspec.json.Decoder(dict[str, Any])
 _OPENS, _CLOSES = b"{}"
+_BLOCK = 1 << 16
 
 
 class JsonlSource:
@@ -66,6 +69,21 @@ class JsonlSource:
                 return found
         return [_record(line, row) for row, line in _lines(piece)]
 
+    def skim(self, piece: Piece, field: str | None) -> list[Any] | None:
+        """See `Source.skim`. What is passed over is checked as JSON and as UTF-8 all the same, but for
+        numbers beyond a double; it takes half the time of `records`."""
+        payload = piece.payload
+        lines = _plain_lines(payload)
+        if not lines or (decoder := _skimmer(field)) is None or not _is_utf8(payload):
+            return None
+        try:
+            found = decoder.decode_lines(payload)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return None
+        if len(found) != lines:
+            return None
+        return [None] * lines if field is None else [each.value for each in found]
+
     def numbers(self, piece: Piece) -> list[int]:
         """The line of each item that `records` gives."""
         return [row for row, _ in _lines(piece)]
@@ -98,6 +116,31 @@ def _plain_lines(payload: bytes) -> int:
             return 0
         lines += 1
     return lines
+
+
+@cache
+def _skimmer(field: str | None) -> msgspec.json.Decoder[Any] | None:
+    """Reads one field of an object; None for a name that msgspec does not look for."""
+    fields = [] if field is None else [("value", Any)]
+    try:
+        kind = msgspec.defstruct("Skimmed", fields, rename={"value": field} if field else None, gc=False)
+    except ValueError:
+        return None
+    return msgspec.json.Decoder(kind)
+
+
+def _is_utf8(payload: bytes) -> bool:
+    if payload.isascii():
+        return True
+    check = getincrementaldecoder("utf-8")().decode
+    try:
+        # By blocks that stay in the processor's cache: the whole as one text takes four times as long.
+        for begin in range(0, len(payload), _BLOCK):
+            check(payload[begin : begin + _BLOCK])
+        check(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _lines(piece: Piece) -> Iterator[tuple[int, bytes]]:

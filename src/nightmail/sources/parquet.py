@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nightmail.errors import SourceError
-from nightmail.sources.arrow import as_schema, plain_schema
+from nightmail.sources.arrow import always_readable, as_schema, plain_schema
 from nightmail.sources.base import BadRow, Piece, Position, Record
 from nightmail.sources.files import fingerprint, no_records
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+
+# What a value raises that Python cannot hold; a text that is no UTF-8 is a ValueError.
+_NOT_PYTHONS = (ValueError, OverflowError, LookupError)
 
 
 class ParquetSource:
@@ -61,8 +65,23 @@ class ParquetSource:
         table = pa.ipc.open_stream(piece.payload).read_all()
         try:
             return list(_rows_of(table))
-        except (ValueError, OverflowError, LookupError):
+        except _NOT_PYTHONS:
             return [_record(table.slice(at, 1), piece.row + at) for at in range(table.num_rows)]
+
+    def skim(self, piece: Piece, field: str | None) -> list[Any] | None:
+        """See `Source.skim`. Only columns with values that Python may be unable to hold are made Python's."""
+        import pyarrow as pa
+
+        table = pa.ipc.open_stream(piece.payload).read_all()
+        unsure = [each.name for each in table.schema if not always_readable(each.type)]
+        try:
+            table.validate(full=True)
+            _rows_of(table.select(unsure))
+        except _NOT_PYTHONS:
+            return None
+        if field is None:
+            return [None] * table.num_rows
+        return table.column(field).to_pylist() if field in table.column_names else None
 
     def numbers(self, piece: Piece) -> list[int]:
         """The row of each item that `records` gives."""
@@ -169,7 +188,7 @@ def _record(one: pa.Table, row: int) -> Record | BadRow:
     for name in one.column_names:
         try:
             _rows_of(one.select([name]))
-        except (ValueError, OverflowError, LookupError) as error:
+        except _NOT_PYTHONS as error:
             return BadRow(row, f"column {name!r} cannot be read as a Python value ({error})")
     return _rows_of(one)[0]
 

@@ -45,6 +45,7 @@ async def enqueue(
     """Read the source to its end; the run is sealed then. Returns the run as it is afterwards: not sealed
     if it was `stopped` meanwhile. After each piece it is `told` how many records the store has."""
     start = msgspec.json.decode(run.position, type=Position) if run.position else Position()
+    untouched = await asyncio.to_thread(ports.source.fingerprint)
     found = await _survey(ports, run, start, stopped)
     if found is None:
         return run
@@ -81,9 +82,9 @@ async def enqueue(
             shard_no, first_seq = shard_no + 1, first_seq + count
             # The first piece alone: a task that can make nothing of it is found out before there is more.
             while len(building) >= (ports.shards.ahead if shard_no > 1 else 1):
-                told(await _record(ports, run, building.popleft(), groups, firsts))
+                told(await _record(ports, run, building.popleft(), groups, firsts, untouched))
         while building:
-            told(await _record(ports, run, building.popleft(), groups, firsts))
+            told(await _record(ports, run, building.popleft(), groups, firsts, untouched))
     finally:
         for each in building:
             each.task.cancel()
@@ -122,13 +123,21 @@ async def _firsts(ports: Ports, run: Run, coming: int) -> Firsts:
 
 
 async def _record(
-    ports: Ports, run: Run, building: _Building, groups: dict[str, Group], firsts: Firsts | None
+    ports: Ports,
+    run: Run,
+    building: _Building,
+    groups: dict[str, Group],
+    firsts: Firsts | None,
+    untouched: str,
 ) -> int:
-    """Put a piece's rows into the store, once it is built; the number of its last record."""
+    """Put a piece's rows into the store, once it is built; the number of its last record. `untouched` is the
+    source's fingerprint as it was when it was surveyed."""
     order, built = building.order, await building.task
     if built.record_count != order.record_count:
         raise _changed(ports, run)
-    if not run.spec.skip_bad_rows and any(each.reason is Reason.BAD_ROW for each in built.failed):
+    bad = any(each.reason is Reason.BAD_ROW for each in built.failed)
+    # In a source that is what it was, it is a number that nobody can hold: the survey passes over it.
+    if bad and not run.spec.skip_bad_rows and await asyncio.to_thread(ports.source.fingerprint) != untouched:
         raise _changed(ports, run)
     if building.shard_no == 0:
         _refuse_task(ports, built)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from nightmail.core.run import KeyKind
 from nightmail.sources.base import BadRow, Record
@@ -46,13 +46,16 @@ class Keying(NamedTuple):
             return list(range(first_seq, first_seq + len(rows)))
         name = self.name
         try:
-            keys: list[Key] = [row[name] for row in cast(Sequence[Record], rows)]
+            return self.accepted([row[name] for row in cast(Sequence[Record], rows)])
         except KeyError:
             return None
+
+    def accepted(self, values: list[Any]) -> list[Key] | None:
+        """Values of the key's field as keys; None if one of them cannot be one."""
         wanted = str if self.kind is KeyKind.TEXT else int
-        if not {wanted}.issuperset(map(type, keys)):
+        if not {wanted}.issuperset(map(type, values)):
             return None
-        return keys if wanted is int or all(map(str.strip, keys)) else None  # type: ignore[arg-type]
+        return values if wanted is int or all(map(str.strip, values)) else None
 
 
 def keying_for(record: Record, wanted: str | None) -> Keying:

@@ -7,9 +7,8 @@ source: each is an error that names its place. What is kept of a source is a few
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator
-from itertools import pairwise
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from nightmail.core.run import KeyKind, RunSpec
 from nightmail.errors import ConfigError, SourceError
@@ -19,7 +18,6 @@ from nightmail.stores.base import Key
 
 SHOWN = 5  # keys that an error names
 PLACES = 3  # places that it names for each
-PARTS = 64  # in which keys are compared, so that few are compared at once
 
 
 class Survey(NamedTuple):
@@ -51,20 +49,25 @@ def survey(
     for piece in source.pieces(start or Position()):
         if stopped():
             return None
-        rows = source.records(piece)
-        if spec.limit is not None:
-            rows = rows[: max(0, spec.limit - seq + 1)]
-            if not rows:
-                break
-        if not spec.skip_bad_rows:
-            _refuse_bad(piece, rows)
-        if keying is None:
-            keying = _keying(piece, rows, spec, columns)
-        if keying is not None and not spec.skip_bad_rows:
-            seen.add(_keys(source, piece, rows, keying, seq))
-        counts.append(len(rows))
+        left = None if spec.limit is None else max(0, spec.limit - seq + 1)
+        if left == 0:
+            break
+        keys = None if keying is None else _skimmed(source, piece, keying)
+        if keys is None:
+            rows = source.records(piece)[:left]
+            if not spec.skip_bad_rows:
+                _refuse_bad(piece, rows)
+            if keying is None:
+                keying = _keying(piece, rows, spec, columns)
+            keys = [None] * len(rows)
+            if keying is not None and not spec.skip_bad_rows:
+                keys = _keys(source, piece, rows, keying, seq)
+        keys = keys[:left]
+        if not spec.skip_bad_rows and keying is not None and keying.kind is not KeyKind.ROW:
+            seen.add(keys)
+        counts.append(len(keys))
         references.append(piece.reference())
-        seq += len(rows)
+        seq += len(keys)
     if seq == 1:
         raise SourceError(f"{spec.source_name}: there are no records in it. Nothing was sent.")
     if (twice := seen.twice()) and keying is not None:
@@ -77,26 +80,30 @@ class Seen:
     """Which keys were there before: eight bytes for each."""
 
     def __init__(self) -> None:
-        self._parts = [array("q") for _ in range(PARTS)]
+        self._marks = array("q")
 
-    def add(self, keys: list[Key]) -> None:
-        add = [part.append for part in self._parts]
-        for mark in map(hash, keys):
-            add[mark % PARTS](mark)
+    def add(self, keys: Sequence[Key]) -> None:
+        self._marks.extend(map(hash, keys))
 
     def twice(self) -> set[int]:
         """The hashes that are there more than once."""
-        found: set[int] = set()
-        for part in self._parts:
-            if len(set(part)) < len(part):
-                ordered = sorted(part)
-                found |= {one for one, following in pairwise(ordered) if one == following}
-        return found
+        import numpy as np
+
+        # In their place: nothing depends on their order.
+        marks = np.frombuffer(self._marks, np.int64)
+        marks.sort()
+        return set(marks[1:][marks[1:] == marks[:-1]].tolist())
+
+
+def _skimmed(source: Source, piece: Piece, keying: Keying) -> list[Any] | None:
+    """The keys of a piece without its records; None if one of them has to be looked at."""
+    if keying.kind is KeyKind.ROW:
+        return source.skim(piece, None)
+    values = source.skim(piece, keying.name)
+    return None if values is None else keying.accepted(values)
 
 
 def _keys(source: Source, piece: Piece, rows: list[Record | BadRow], keying: Keying, seq: int) -> list[Key]:
-    if keying.kind is KeyKind.ROW:
-        return []
     if (keys := keying.keys(rows, seq)) is not None:
         return keys
     found: list[Key] = []

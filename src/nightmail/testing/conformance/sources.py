@@ -32,6 +32,7 @@ def exercise_source(
         _require(everything == list(records), f"gives {everything!r}, not {list(records)!r}")
     _pieces_are_values(make, pieces)
     _rows_are_numbered(make(), pieces)
+    _skimming_tells_what_records_do(make(), pieces)
     _reading_goes_on_from_any_piece(make, pieces, everything)
     _require(make().fingerprint() == make().fingerprint(), "the fingerprint of an untouched input changed")
     return everything
@@ -73,6 +74,24 @@ def _rows_are_numbered(source: Source, pieces: Sequence[Piece]) -> None:
                 _require(record.row == row, f"a bad row says {record.row}, its place says {row}")
                 _require(bool(record.message), f"the bad row {row} does not say what is wrong")
             last[piece.path] = row
+
+
+def _skimming_tells_what_records_do(source: Source, pieces: Sequence[Piece]) -> None:
+    for number, piece in enumerate(pieces):
+        records = source.records(piece)
+        names = dict.fromkeys(name for record in records if isinstance(record, dict) for name in record)
+        for name in (None, *names, "no such field"):
+            found = source.skim(piece, name)
+            if found is None:
+                continue
+            said = f"skimming piece {number} for {name!r}"
+            _require(len(found) == len(records), f"{said} gives {len(found)} values, not {len(records)}")
+            for value, record in zip(found, records, strict=True):
+                whole = isinstance(record, dict) and (name is None or name in record)
+                _require(whole, f"{said} passes over {record!r}")
+                wanted = record[name] if isinstance(record, dict) and name is not None else None
+                # Not by `==`, which takes 1 for True, and for which no NaN is one.
+                _require(repr(value) == repr(wanted), f"{said} gives {value!r}, not {wanted!r}")
 
 
 def _reading_goes_on_from_any_piece(
