@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import resources
-from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -156,10 +155,11 @@ def _together(encode_batch: Callable[[list[str], int, bool], tuple[Any, Any]], c
             _, ends = encode_batch(list(texts), 1, False)
         except TypeError:
             return list(map(count, texts))
-        found = [end - begin for begin, end in pairwise(ends.tolist())]
-        for place, text in enumerate(texts):
-            if not text.isascii() and differs(text):
-                found[place] = count(text)
+        found: list[int] = (ends[1:] - ends[:-1]).tolist()
+        if not all(map(str.isascii, texts)):
+            for place, text in enumerate(texts):
+                if not text.isascii() and differs(text):
+                    found[place] = count(text)
         return found
 
     return counts
