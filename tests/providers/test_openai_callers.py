@@ -5,79 +5,22 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 
 import pytest
+from tests.providers.bare_server import KEY, http, opened, served
 
 from nightmail.core.request import Endpoint
 from nightmail.errors import ProviderUnavailable
-from nightmail.providers.openai.adapter import OpenAIProvider
 
 BODY = b'{"model":"m","messages":[{"role":"user","content":"hi"}]}'
 ANSWER = b'{"choices":[]}'
-KEY = "sk-test-0123456789abcdefghij"
-
-
-def http(status: int, body: bytes = ANSWER, **headers: str) -> bytes:
-    named = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
-    return f"HTTP/1.1 {status} Said\r\ncontent-length: {len(body)}\r\n{named}\r\n".encode() + body
-
-
-class Server:
-    """Answers each request by `answer`; b"" hangs up. Notes the requests, by connection."""
-
-    def __init__(self, answer: Callable[[bytes], bytes]) -> None:
-        self.answer = answer
-        self.connections: list[list[bytes]] = []
-        self.writers: list[asyncio.StreamWriter] = []
-
-    @property
-    def asked(self) -> list[bytes]:
-        return [request for each in self.connections for request in each]
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        requests: list[bytes] = []
-        self.connections.append(requests)
-        self.writers.append(writer)
-        try:
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                _, named, length = head.lower().partition(b"content-length:")
-                body = await reader.readexactly(int(length.split(b"\r\n")[0]) if named else 0)
-                requests.append(head + body)
-                if not (said := self.answer(head)):
-                    return
-                writer.write(said)
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            return
-        finally:
-            writer.close()
-
-
-@asynccontextmanager
-async def served(answer: Callable[[bytes], bytes]) -> AsyncIterator[tuple[Server, str]]:
-    server = Server(answer)
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
-    try:
-        yield server, f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-    finally:
-        listening.close()
-        for writer in server.writers:
-            writer.close()
-
-
-@asynccontextmanager
-async def opened(url: str) -> AsyncIterator[OpenAIProvider]:
-    provider = OpenAIProvider.open(base_url=f"{url}/v1", api_key=KEY)
-    try:
-        yield provider
-    finally:
-        await provider.close()
 
 
 async def test_calls_one_after_the_other_go_over_one_connection_with_the_clients_headers() -> None:
-    async with served(lambda _: http(200, x_request_id="r")) as (server, url), opened(url) as provider:
+    async with (
+        served(lambda _: http(200, ANSWER, x_request_id="r")) as (server, url),
+        opened(url) as provider,
+    ):
         replies = [await provider.call(Endpoint.CHAT, BODY) for _ in range(3)]
 
     assert [(reply.status, reply.body, reply.request_id) for reply in replies] == [(200, ANSWER, "r")] * 3
@@ -95,7 +38,7 @@ async def test_calls_one_after_the_other_go_over_one_connection_with_the_clients
 
 
 async def test_calls_at_the_same_time_have_a_connection_each() -> None:
-    async with served(lambda _: http(200)) as (server, url), opened(url) as provider:
+    async with served(lambda _: http(200, ANSWER)) as (server, url), opened(url) as provider:
         await asyncio.gather(*(provider.call(Endpoint.CHAT, BODY) for _ in range(20)))
         await asyncio.gather(*(provider.call(Endpoint.CHAT, BODY) for _ in range(20)))
 
@@ -104,7 +47,10 @@ async def test_calls_at_the_same_time_have_a_connection_each() -> None:
 
 
 async def test_a_connection_that_the_server_ends_is_not_used_again() -> None:
-    async with served(lambda _: http(200, connection="close")) as (server, url), opened(url) as provider:
+    async with (
+        served(lambda _: http(200, ANSWER, connection="close")) as (server, url),
+        opened(url) as provider,
+    ):
         for _ in range(3):
             await provider.call(Endpoint.CHAT, BODY)
 
@@ -112,7 +58,7 @@ async def test_a_connection_that_the_server_ends_is_not_used_again() -> None:
 
 
 async def test_a_connection_on_which_the_server_hung_up_between_calls_is_not_used_again() -> None:
-    async with served(lambda _: http(200)) as (server, url), opened(url) as provider:
+    async with served(lambda _: http(200, ANSWER)) as (server, url), opened(url) as provider:
         await provider.call(Endpoint.CHAT, BODY)
         server.writers[0].close()
         await server.writers[0].wait_closed()
@@ -129,7 +75,7 @@ async def test_a_packed_answer_is_unpacked() -> None:
 
 async def test_a_redirect_is_followed_with_the_body() -> None:
     def answer(head: bytes) -> bytes:
-        return http(200) if b" /v2/" in head else http(307, b"", location="/v2/chat/completions")
+        return http(200, ANSWER) if b" /v2/" in head else http(307, b"", location="/v2/chat/completions")
 
     async with served(answer) as (server, url), opened(url) as provider:
         reply = await provider.call(Endpoint.CHAT, BODY)
@@ -139,7 +85,7 @@ async def test_a_redirect_is_followed_with_the_body() -> None:
 
 
 async def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with served(lambda _: http(200)) as (server, url):
+    async with served(lambda _: http(200, ANSWER)) as (server, url):
         monkeypatch.setenv("HTTP_PROXY", url)
         monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.delenv("no_proxy", raising=False)
@@ -173,7 +119,7 @@ async def test_an_answer_that_does_not_come_whole_may_have_been_carried_out(said
 
 
 async def test_a_server_that_is_not_there_has_carried_nothing_out() -> None:
-    async with served(lambda _: http(200)) as (_, url):
+    async with served(lambda _: http(200, ANSWER)) as (_, url):
         pass
     async with opened(url) as provider:
         with pytest.raises(ProviderUnavailable) as caught:
@@ -189,7 +135,7 @@ async def test_a_call_that_is_given_up_ends_its_connection_and_no_other() -> Non
         if not waits.is_set():
             waits.set()
             return b"HTTP/1.1 200 Said\r\ncontent-length: 5\r\n\r\n"
-        return http(200)
+        return http(200, ANSWER)
 
     async with served(answer) as (server, url), opened(url) as provider:
         given_up = asyncio.create_task(provider.call(Endpoint.CHAT, BODY))

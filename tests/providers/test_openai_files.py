@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import socket
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,34 +72,6 @@ async def test_a_download_without_a_length_is_measured_against_the_file(
     with pytest.raises(ProviderUnavailable, match="6 of 9 bytes"):
         await provider.fetch(file.id, tmp_path / "out")
     await provider.close()
-
-
-async def test_a_compressed_download_is_kept_uncompressed(tmp_path: Path) -> None:
-    import gzip
-
-    packed = gzip.compress(b"line\n" * 1000)
-    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        unknown = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
-        thread = threading.Thread(target=answer_each, args=(server, [head + packed, unknown]))
-        thread.start()
-        provider = OpenAIProvider.open(
-            base_url=f"http://127.0.0.1:{server.getsockname()[1]}/v1", api_key=None
-        )
-        assert await provider.fetch("f", tmp_path / "out") == 5000
-        await provider.close()
-        thread.join()
-    assert (tmp_path / "out").read_bytes() == b"line\n" * 1000
-
-
-def answer_each(server: socket.socket, answers: list[bytes]) -> None:
-    """One answer a request, all over one connection."""
-    client, _ = server.accept()
-    with client:
-        for answer in answers:
-            client.recv(65_536)
-            client.sendall(answer)
-        client.recv(1)
 
 
 async def test_a_file_that_is_not_there_is_not_found(provider: OpenAIProvider, tmp_path: Path) -> None:

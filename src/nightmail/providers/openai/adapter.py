@@ -166,7 +166,7 @@ class OpenAIProvider:
         path = f"/files/{_segment(file_id)}"
         file = await asyncio.to_thread(to.open, "wb", 0)
         with file:
-            reply = await self._connection.download(call, file_id, file.write)
+            reply = await self._connection.download(call, f"{path}/content", file.write)
             self._granted(call, reply)
             size = file.tell()
             await asyncio.to_thread(os.fsync, file.fileno())

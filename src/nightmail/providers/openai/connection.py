@@ -3,11 +3,12 @@
 Nothing here repeats a call: the client's own retries are off, since a repeated create is a second paid
 batch. Every answer comes back as a `Reply`, whatever its status; only the lack of one is an exception.
 
-Three kinds of connections:
+Four kinds of connections:
 * ordinary calls share a small pool;
 * a create has a connection of its own. On a kept one the server may be hanging up just then, which
   would make a paid call ambiguous for nothing;
-* synchronous requests, thousands of them, have their own, in `callers`.
+* synchronous requests, thousands of them, have their own, in `callers`;
+* downloads have their own, which are read in large pieces, in `downloads`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     import httpx2
     from openai import AsyncOpenAI
 
+    from nightmail.providers.openai.downloads import Downloads
+
 CONNECT_SECONDS = 10.0
 READ_BYTES = 1 << 20  # of an input file at a time
 READ_SECONDS = 60.0  # between two bytes, not for the whole
@@ -51,6 +54,8 @@ class Connection:
         self._creating: AsyncOpenAI | None = None
         self._calling: httpx2.AsyncClient | None = None
         self._callers: Callers | None = None
+        self._downloading: httpx2.AsyncClient | None = None
+        self._downloads: Downloads | None = None
         self._tls: ssl.SSLContext | None = None
 
     async def get(self, call: Call, path: str, params: Mapping[str, Any] | None = None) -> Reply:
@@ -65,7 +70,7 @@ class Connection:
     async def create(self, call: Call, path: str, body: Mapping[str, Any]) -> Reply:
         """A POST over a connection of its own, over after `CREATE_SECONDS` at the latest."""
         if self._creating is None:
-            self._creating = self._sdk().with_options(http_client=self._http(kept=0))
+            self._creating = self._sdk().with_options(http_client=self._http(kept=0, read=READ_SECONDS))
         with self._translated(call):
             async with asyncio.timeout(CREATE_SECONDS):
                 return await self._exchange(call, self._creating, "post", path, {}, body=dict(body))
@@ -94,26 +99,20 @@ class Connection:
             # The client takes what reading raised for trouble with the connection.
             raise file.failure from error
 
-    async def download(self, call: Call, file_id: str, write: Callable[[bytes], object]) -> Reply:
+    async def download(self, call: Call, path: str, write: Callable[[bytes], object]) -> Reply:
         """Hand a file's content to `write`, piece by piece. The reply has no body unless it is a refusal.
 
         A body shorter than its own Content-Length is no answer, like a connection that breaks.
         """
-        import httpx2
-        from openai import APIStatusError
+        if self._downloads is None:
+            from nightmail.providers.openai.downloads import Downloads
 
+            self._downloading = self._http(kept=20, read=READ_SECONDS)
+            headers = {**self._headers(self._sdk()), "Accept": "application/binary"}
+            del headers["Content-Type"]  # there is nothing of which it could be the type
+            self._downloads = Downloads(self._downloading, headers, self._context(), idle=IDLE_SECONDS)
         with self._translated(call):
-            try:
-                async with self._sdk().files.with_streaming_response.content(file_id) as answer:
-                    async for piece in answer.iter_bytes():
-                        write(piece)
-                    response = answer.http_response
-            except APIStatusError as error:
-                return _reply(error.response)
-            announced, arrived = response.headers.get("content-length"), response.num_bytes_downloaded
-            if announced is not None and announced.isdigit() and int(announced) != arrived:
-                raise httpx2.RemoteProtocolError(f"{arrived} of {announced} bytes came")
-            return Reply(response.status_code, response.headers, b"")
+            return await self._downloads.get(f"{self.url}{path}", write)
 
     async def call(self, call: Call, path: str, body: bytes) -> Reply:
         """A synchronous request with a body that is JSON already; made for thousands at a time."""
@@ -125,15 +124,20 @@ class Connection:
             return await self._callers.post(f"{self.url}{path}", body)
 
     async def close(self) -> None:
-        callers, calling, clients = self._callers, self._calling, (self._creating, self._client)
-        self._callers, self._calling, self._creating, self._client = None, None, None, None
-        if callers is not None:
-            await callers.close()
-        if calling is not None:
-            await calling.aclose()
+        straight = (self._callers, self._downloads)
+        clients = (self._calling, self._downloading)
+        official = (self._creating, self._client)
+        self._callers, self._downloads = None, None
+        self._calling, self._downloading, self._creating, self._client = None, None, None, None
+        for connections in straight:
+            if connections is not None:
+                await connections.close()
         for client in clients:
             if client is not None:
-                await client.close()
+                await client.aclose()
+        for sdk in official:
+            if sdk is not None:
+                await sdk.close()
 
     async def _exchange(
         self,
@@ -171,7 +175,10 @@ class Connection:
             from openai import AsyncOpenAI
 
             self._client = AsyncOpenAI(
-                base_url=self.url, api_key=self.key, max_retries=0, http_client=self._http(kept=20)
+                base_url=self.url,
+                api_key=self.key,
+                max_retries=0,
+                http_client=self._http(kept=20, read=READ_SECONDS),
             )
         return self._client
 
@@ -187,7 +194,7 @@ class Connection:
         # No limit on the wait for a connection: how many calls there may be at once is for the caller.
         return httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS, read=read, pool=None)
 
-    def _http(self, *, kept: int | None, read: float = READ_SECONDS) -> httpx2.AsyncClient:
+    def _http(self, *, kept: int | None, read: float) -> httpx2.AsyncClient:
         import httpx2
 
         return httpx2.AsyncClient(
