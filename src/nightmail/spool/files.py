@@ -119,12 +119,13 @@ class Spool:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Callable[[str, int, int], bytes]]:
-        """`read` for many addresses: each file is opened once, which is most of what a read costs."""
+        """`read` for many addresses: each file is opened once, which is most of what a read costs, and not
+        buffered, which would be half of the rest."""
         opened: dict[str, IO[bytes]] = {}
 
         def read(name: str, offset: int, length: int) -> bytes:
             if (file := opened.get(name)) is None:
-                file = opened[name] = self._open(name)
+                file = opened[name] = self._open(name, buffering=0)
             return self._read(file, name, offset, length)
 
         try:
@@ -140,9 +141,9 @@ class Spool:
         except OSError as error:
             raise failed("read", path, error) from error
 
-    def _open(self, name: str) -> IO[bytes]:
+    def _open(self, name: str, *, buffering: int = -1) -> IO[bytes]:
         try:
-            return self.path(name).open("rb")
+            return self.path(name).open("rb", buffering=buffering)
         except OSError as error:
             raise failed("read", self.path(name), error) from error
 
