@@ -91,11 +91,11 @@ async def test_each_request_is_paid_once_and_each_record_has_its_outcome_whereve
             break
 
 
-@pytest.mark.parametrize("call", ["copies.due", "copies.record_shared", "copies.digests"])
+@pytest.mark.parametrize("call", ["copies.due", "copies.record_shared", "copies.kept"])
 @pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
 async def test_a_store_that_fails_while_answers_are_shared_loses_nothing(tmp_path, call, late):
     desk = desk_in(tmp_path / "desk")
-    if call == "copies.digests":  # read when reading the source is taken up again
+    if call == "copies.kept":  # read when reading the source is taken up again
         with pytest.raises(Crash):
             await desk.drive(
                 TroublePlan(1, Crash, lambda each: each == "store.requests.record_shard", late=True)

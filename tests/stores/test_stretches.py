@@ -29,7 +29,7 @@ from nightmail.stores.base import (
     Setback,
     Shard,
 )
-from nightmail.stores.base_copies import Same, Shared
+from nightmail.stores.base_copies import Kept, Same, Shared
 from nightmail.stores.sqlite import SqliteStore
 from nightmail.testing.conformance.stores import exercise_store
 
@@ -98,7 +98,8 @@ class Life:
             alone=chance.random() < 0.05,
         )  # fmt: skip
         self.shards, self.next_seq = self.shards + 1, self.next_seq + count
-        same = Same(b"".join(next(self.digest).to_bytes(16, "big") for _ in seqs), copies)
+        digests = b"".join(next(self.digest).to_bytes(8, "big") for _ in seqs)
+        same = Same(Kept(digests, chance.randbytes(4 * count)), copies)
         with mock.patch.object(stretches, "SHORTEST", self.shortest):
             await self.store.requests.record_shard(self.lease, shard, now=NOW, same=same)
 
@@ -244,7 +245,7 @@ class Life:
             "numbers": await store.inquiries.find(run_no, "1", beginning=True, **{**find, "number": 1}),
             "first": await store.history.first_request(run_no),
             "copies": await store.copies.due(run_no, after=0, limit=100),
-            "digests": [await store.copies.digests(run_no, shard) for shard in range(self.shards)],
+            "kept": [await store.copies.kept(run_no, shard) for shard in range(self.shards)],
             "doubles": await requests.duplicate_keys(run_no, limit=5) if self.shortest == NEVER else None,
         }
 

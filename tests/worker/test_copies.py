@@ -16,9 +16,12 @@ from nightmail.core.limits import Limits
 from nightmail.core.request import Mode, RequestState
 from nightmail.core.run import RunState, Wish
 from nightmail.errors import Rejected
+from nightmail.sources.jsonl import JsonlSource
+from nightmail.stages import build
 from nightmail.stages import share as share_stage
 from nightmail.tasks.base import Task
 from nightmail.testing.desk import Desk, Plain
+from nightmail.testing.faults import Crash, TroublePlan
 from nightmail.testing.provider import ScriptedProvider, completion, row
 from tests.crash.test_stopped import StopAfter
 
@@ -384,6 +387,47 @@ async def test_a_stopped_look_is_taken_up_again(tmp_path, monkeypatch):
     assert (await desk.drive()).state is RunState.FINISHED
     assert (await accounted(desk)).succeeded == 9
     assert sent(desk.provider) == 1
+
+
+@pytest.fixture
+def colliding(monkeypatch):
+    """Every request has the digest of every other one."""
+    monkeypatch.setattr(build, "completed", lambda fixed, varying, digest: [b"\7" * 8] * len(varying))
+    monkeypatch.setattr(JsonlSource, "piece_rows", 4)
+
+
+SAME = ["one", "two", "one", "three", "two", "one", "three", "one", "two"]
+
+
+@pytest.mark.usefixtures("colliding")
+async def test_requests_with_one_digest_get_each_its_own_answer(tmp_path):
+    answers = of_texts({"one": "1", "two": "2", "three": "3"})
+    desk = Desk(tmp_path, ScriptedProvider(answers), rows=things(*SAME))
+    await desk.drive()
+
+    status = await accounted(desk)
+    assert [each["output"] for each in desk.outputs()] == [
+        {"one": "1", "two": "2", "three": "3"}[text] for text in SAME
+    ]
+    # What is the same as the first of them is found; the others are sent, those too that are there again.
+    assert (status.copies, sent(desk.provider)) == (3, 6)
+
+
+@pytest.mark.usefixtures("colliding")
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("call", ["spool.reading", "store.requests.record_shard"])
+async def test_a_crash_between_a_proposal_and_its_piece_confirms_it_anew(tmp_path, call, late):
+    answers = of_texts({"one": "1", "two": "2", "three": "3"})
+    desk = Desk(tmp_path, ScriptedProvider(answers), rows=things(*SAME))
+    with pytest.raises(Crash):
+        await desk.drive(TroublePlan(2, Crash, lambda each: each == call, late=late))
+    await desk.drive()
+
+    status = await accounted(desk)
+    assert [each["output"] for each in desk.outputs()] == [
+        {"one": "1", "two": "2", "three": "3"}[text] for text in SAME
+    ]
+    assert (status.copies, sent(desk.provider)) == (3, 6)
 
 
 async def test_digests_are_kept_until_the_source_is_read_and_no_longer(tmp_path):

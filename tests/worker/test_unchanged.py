@@ -7,6 +7,7 @@ import pytest
 from nightmail.core.run import RunState
 from nightmail.core.schedule import ScheduleSpec
 from nightmail.errors import SourceError
+from nightmail.stages import digest
 from nightmail.stores.sqlite import SqliteStore
 from nightmail.testing.clock import START
 from nightmail.testing.desk import Desk, Plain
@@ -62,6 +63,13 @@ async def test_only_what_is_new_or_changed_is_asked(nights):
     assert await nights.asked(things(a="one", b="two")) == ["a", "b"]
     assert await nights.asked(things(a="one", b="two")) == []
     assert await nights.asked(things(c="new", a="one", b="three", d="last")) == ["c", "b", "d"]
+
+
+async def test_digests_that_only_propose_have_no_say_in_what_is_unchanged(nights, monkeypatch):
+    """Nothing is left of the request that was delivered, to compare with."""
+    monkeypatch.setattr(digest, "xxh3_64_digest", lambda text, seed: b"\7" * 8)
+    await nights.asked(things(a="one", b="two"))
+    assert await nights.asked(things(a="one", b="three", c="one")) == ["b", "c"]
 
 
 async def test_what_the_request_does_not_use_may_change(nights):

@@ -1,6 +1,6 @@
-"""Which requests of a run are the same as an earlier one, and what becomes of these.
+"""Which requests of a run may be the same as an earlier one, and what becomes of those that are.
 
-The table that finds them is bounded: 20 bytes a slot, whatever the requests are. What a copy gets is
+The table that proposes them is bounded: 12 bytes a slot, whatever the requests are. What a copy gets is
 decided from the final state of the first record with its request; the reasons are in decision 0007.
 """
 
@@ -17,19 +17,20 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Halves = NDArray[np.uint64]  # of digests
+    Marks = NDArray[np.uint64]  # digests
     Numbers = NDArray[np.uint32]  # of records
 
-DIGEST_BYTES = 16
+DIGEST_BYTES = 8
 LEAST_SLOTS = 1_024
 # Why a record that had a request was given up before it was sent: its key was there before.
 UNSENT = (Reason.BAD_ROW,)
 
 
 class Firsts:
-    """The first record with each request, by the request's digest of 128 bits. Open addressing, at most
-    three quarters full: a dictionary of the same takes five times the memory. Looked up many at a time: one
-    by one the process that writes the rows would do little else."""
+    """The first record with each digest of 64 bits: whoever comes later with it may ask the same, and whether
+    it does the requests tell. Open addressing, at most three quarters full: a dictionary of the same takes
+    several times the memory. Looked up many at a time: one by one the process that writes the rows would do
+    little else."""
 
     def __init__(self, expected: int = 0) -> None:
         self._make(max(LEAST_SLOTS, expected * 3 // 2))
@@ -39,26 +40,24 @@ class Firsts:
         import numpy as np
 
         self._slots = slots
-        self._marks: Halves = np.zeros(slots, np.uint64)  # 0: nobody is here
-        self._rests: Halves = np.zeros(slots, np.uint64)
+        self._marks: Marks = np.zeros(slots, np.uint64)  # 0: nobody is here
         self._seqs: Numbers = np.zeros(slots, np.uint32)
 
     def add(self, digests: bytes, seqs: Sequence[int]) -> list[tuple[int, int]]:
-        """Take in requests, `DIGEST_BYTES` of digest each, in the order of their records; those that are
-        the same as an earlier one, with the number of the first record that has it."""
+        """Take in requests, `DIGEST_BYTES` of digest each, in the order of their records; those whose digest
+        was there, with the number of the first record that has it."""
         import numpy as np
 
         if len(digests) != DIGEST_BYTES * len(seqs):
             raise ValueError(f"{len(digests)} bytes are not the digests of {len(seqs)} requests")
         while (self._used + len(seqs)) * 4 > self._slots * 3:
             self._grow()
-        halves = np.frombuffer(digests, np.uint64)
-        # 0 says that a slot is free.
-        marks = np.maximum(halves[::2], np.uint64(1))
-        return sorted(self._put(marks, halves[1::2], np.array(seqs, np.uint32)))
+        # 0 says that a slot is free; that it is taken for 1 is one proposal more.
+        marks = np.maximum(np.frombuffer(digests, np.uint64), np.uint64(1))
+        return sorted(self._put(marks, np.array(seqs, np.uint32)))
 
-    def _put(self, marks: Halves, rests: Halves, seqs: Numbers) -> Iterator[tuple[int, int]]:
-        """Each to its slot, or the next ones; those whose request is there already, with its first."""
+    def _put(self, marks: Marks, seqs: Numbers) -> Iterator[tuple[int, int]]:
+        """Each to its slot, or the next ones; those whose digest is there already, with its first."""
         import numpy as np
 
         slots = (marks % np.uint64(self._slots)).astype(np.intp)
@@ -67,24 +66,24 @@ class Firsts:
             wanting = np.flatnonzero(self._marks[slots] == 0)
             taken, firsts = np.unique(slots[wanting], return_index=True)
             new = wanting[firsts]
-            self._marks[taken], self._rests[taken], self._seqs[taken] = marks[new], rests[new], seqs[new]
+            self._marks[taken], self._seqs[taken] = marks[new], seqs[new]
             self._used += len(new)
-            same = (self._marks[slots] == marks) & (self._rests[slots] == rests)
-            copies = same.copy()
-            copies[new] = False
-            yield from zip(seqs[copies].tolist(), self._seqs[slots[copies]].tolist(), strict=True)
+            same = self._marks[slots] == marks
+            later = same.copy()
+            later[new] = False
+            yield from zip(seqs[later].tolist(), self._seqs[slots[later]].tolist(), strict=True)
             on = ~same
             slots = (slots[on] + 1) % self._slots
-            marks, rests, seqs = marks[on], rests[on], seqs[on]
+            marks, seqs = marks[on], seqs[on]
 
     def _grow(self) -> None:
         there = self._marks != 0
-        old = self._marks[there], self._rests[there], self._seqs[there]
+        old = self._marks[there], self._seqs[there]
         self._make(2 * self._slots)
         self._used = 0
-        # They differ from each other, so none is a copy.
+        # They differ from each other, so none is proposed.
         for _ in self._put(*old):
-            raise AssertionError("two first records have one request")
+            raise AssertionError("two first records have one digest")
 
 
 class CopyThen(StrEnum):

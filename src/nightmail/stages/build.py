@@ -19,7 +19,7 @@ from nightmail.core.request import Endpoint
 from nightmail.errors import Rejected, TaskError
 from nightmail.providers.base import Provider
 from nightmail.sources.base import BadRow, Record
-from nightmail.stages.digest import begun, completed
+from nightmail.stages.digest import Digest, begun, completed
 from nightmail.stages.keying import Keying
 from nightmail.stages.raised import described
 from nightmail.stores.base import FailedRow, Key
@@ -114,13 +114,13 @@ class Workshop:
         self._whole_digest = begun(task.endpoint)
 
     def build(
-        self, rows: Sequence[Record | BadRow], *, first_seq: int, keying: Keying, digests: bool = False
+        self, rows: Sequence[Record | BadRow], *, first_seq: int, keying: Keying, digest: Digest | None = None
     ) -> Built:
-        """Requests for `rows`, numbered from `first_seq`, with `digests` if they are wanted. Bad rows and
+        """Requests for `rows`, numbered from `first_seq`, with digests if one is named. Bad rows and
         records of which no request can be made become failures; nothing is raised for a single record."""
         failed: list[FailedRow] = []
         asked = self._asked(rows, first_seq, keying, failed)
-        return self._spliced(asked, failed, digests) or self._one_by_one(asked, failed, digests)
+        return self._spliced(asked, failed, digest) or self._one_by_one(asked, failed, digest)
 
     def _asked(
         self, rows: Sequence[Record | BadRow], first_seq: int, keying: Keying, failed: list[FailedRow]
@@ -150,7 +150,7 @@ class Workshop:
             values.append(value)
         return asked
 
-    def _spliced(self, asked: Asked, failed: list[FailedRow], digests: bool) -> Built | None:
+    def _spliced(self, asked: Asked, failed: list[FailedRow], digest: Digest | None) -> Built | None:
         """All at once, if each is a text that fits into the task's one template; else None. Column by column
         takes half the time of one by one."""
         template = self._task.template
@@ -168,8 +168,8 @@ class Workshop:
                 return None
             lines += frame.lines(asked.seqs[first : first + AT_ONCE], escaped)
             tokens += [frame.tokens + n for n in frame.counts(texts)]
-            if digests:
-                found += completed(frame.digest, escaped)
+            if digest is not None:
+                found += completed(frame.digest, escaped, digest)
         lengths = list(map(len, lines))
         if max(tokens, default=0) > frame.room or max(lengths, default=0) > frame.max_bytes:
             return None
@@ -179,7 +179,7 @@ class Workshop:
         )
         return Built(lines, rows, failed, found)
 
-    def _one_by_one(self, asked: Asked, failed: list[FailedRow], digests: bool) -> Built:
+    def _one_by_one(self, asked: Asked, failed: list[FailedRow], digest: Digest | None) -> Built:
         lines: list[bytes] = []
         found: list[bytes] = []
         built = BuiltRows()
@@ -195,8 +195,8 @@ class Workshop:
                 continue
             line, tokens, inputs, fixed, varying = made
             lines.append(line)
-            if digests:
-                found += completed(fixed, [varying])
+            if digest is not None:
+                found += completed(fixed, [varying], digest)
             built.seqs.append(seq)
             built.keys.append(key)
             built.models.append(draft.model)

@@ -15,19 +15,21 @@ from typing import NamedTuple
 
 import msgspec
 
-from nightmail.core.copies import DIGEST_BYTES, Firsts
+from nightmail.core.copies import DIGEST_BYTES
 from nightmail.core.failure import Reason
 from nightmail.core.lifecycle import RunEvent
 from nightmail.core.run import KeyKind, Run
 from nightmail.errors import SourceError, TaskError
 from nightmail.sources.base import Piece, PieceReference, Position
 from nightmail.stages.delivered import delivered_before
+from nightmail.stages.digest import digest_for
 from nightmail.stages.keying import Keying
 from nightmail.stages.ports import Ports
+from nightmail.stages.repeats import Repeats, lines_path
 from nightmail.stages.shards import BuildOrder, BuiltPiece
 from nightmail.stages.survey import Survey, survey
 from nightmail.stages.unchanged import content
-from nightmail.stores.base import FailedRow, Group, ReadyRows, Same, Shard
+from nightmail.stores.base import FailedRow, Group, ReadyRows, Shard
 
 # `build` failing on every one of so many first records is a mistake in the task, not in the data.
 PROBE = 20
@@ -53,7 +55,7 @@ async def enqueue(
         await ports.store.runs.record_key(ports.lease, name=found.keying.name, kind=found.keying.kind)
     shard_no = len(await ports.store.requests.list_shards(run.run_no))
     groups = {each.model: each for each in await ports.store.requests.list_groups(run.run_no)}
-    firsts = await _firsts(ports, run, sum(found.counts)) if run.spec.dedupe else None
+    repeats = await _repeats(ports, run, sum(found.counts)) if run.spec.dedupe else None
     first_seq = run.record_count + 1
     # What was left out of these is read where they are built: it need not pass through this process again.
     pieces: Iterator[Piece | PieceReference]
@@ -73,18 +75,18 @@ async def enqueue(
                 first_seq=first_seq,
                 record_count=count,
                 keying=keying,
-                digests=firsts is not None or delivered is not None,
+                digest=digest_for(deduped=repeats is not None, compared=delivered is not None),
                 delivered=delivered,
-                file_path=f"{run.run_id}/requests/{shard_no:06}.jsonl",
+                file_path=lines_path(run.run_id, shard_no),
                 piece_path=f"{run.run_id}/records/{shard_no:06}.piece" if ports.task.needs_record else None,
             )
             building.append(_Building(shard_no, order, asyncio.create_task(ports.shards.build(order))))
             shard_no, first_seq = shard_no + 1, first_seq + count
             # The first piece alone: a task that can make nothing of it is found out before there is more.
             while len(building) >= (ports.shards.ahead if shard_no > 1 else 1):
-                told(await _record(ports, run, building.popleft(), groups, firsts, untouched))
+                told(await _record(ports, run, building.popleft(), groups, repeats, untouched))
         while building:
-            told(await _record(ports, run, building.popleft(), groups, firsts, untouched))
+            told(await _record(ports, run, building.popleft(), groups, repeats, untouched))
     finally:
         for each in building:
             each.task.cancel()
@@ -113,13 +115,13 @@ def _next(pieces: Iterator[Piece | PieceReference]) -> Piece | PieceReference | 
     return next(pieces, None)
 
 
-async def _firsts(ports: Ports, run: Run, coming: int) -> Firsts:
+async def _repeats(ports: Ports, run: Run, coming: int) -> Repeats:
     """Which requests are there already, from before this process."""
-    firsts = Firsts(run.record_count + coming)
+    repeats = Repeats(ports.spool, run.run_id, run.record_count + coming)
     for shard in await ports.store.requests.list_shards(run.run_no):
-        if (kept := await ports.store.copies.digests(run.run_no, shard.shard_no)) is not None:
-            firsts.add(*kept)
-    return firsts
+        if (kept := await ports.store.copies.kept(run.run_no, shard.shard_no)) is not None:
+            repeats.recall(shard, kept)
+    return repeats
 
 
 async def _record(
@@ -127,7 +129,7 @@ async def _record(
     run: Run,
     building: _Building,
     groups: dict[str, Group],
-    firsts: Firsts | None,
+    repeats: Repeats | None,
     untouched: str,
 ) -> int:
     """Put a piece's rows into the store, once it is built; the number of its last record. `untouched` is the
@@ -172,7 +174,7 @@ async def _record(
         failed=built.failed,
         alone=run.spec.skip_bad_rows,
     )
-    same = Same(built.digests, firsts.add(built.digests, rows.seqs)) if firsts is not None else None
+    same = await asyncio.to_thread(repeats.find, order, built) if repeats is not None else None
     await ports.store.requests.record_shard(ports.lease, shard, now=ports.now(), same=same)
     return order.first_seq + order.record_count - 1
 

@@ -23,6 +23,7 @@ from nightmail.errors import SourceError
 from nightmail.providers.base import Provider
 from nightmail.sources.base import Position, Source
 from nightmail.stages.build import Workshop
+from nightmail.stages.digest import digest_for
 from nightmail.stages.keying import Keying, keying_for
 from nightmail.stages.money import expected_answer
 from nightmail.stages.plan import limits_for
@@ -98,6 +99,7 @@ def estimate(
     keying: Keying | None = None
     records = copies = 0
     firsts = Firsts()
+    wanted = digest_for(deduped=spec.dedupe, compared=False)
     for piece in source.pieces(Position()):
         rows = source.records(piece)
         if spec.limit is not None:
@@ -110,7 +112,7 @@ def estimate(
             except ValueError as error:
                 raise SourceError(f"{piece.path}:{piece.row}: {error}") from None
         naming = keying or Keying(KeyKind.ROW, "row")
-        built = workshop.build(rows, first_seq=records + 1, keying=naming, digests=spec.dedupe)
+        built = workshop.build(rows, first_seq=records + 1, keying=naming, digest=wanted)
         records += len(rows)
         made = built.rows
         same = dict(firsts.add(b"".join(built.digests), made.seqs)) if spec.dedupe else {}

@@ -21,6 +21,7 @@ from nightmail.providers.base import Provider
 from nightmail.sources.base import Piece, PieceReference, Source
 from nightmail.spool import Spool
 from nightmail.stages.build import BuiltRows, Workshop
+from nightmail.stages.digest import Digest
 from nightmail.stages.keying import Keying
 from nightmail.stages.parts import part_name, part_schema, writing
 from nightmail.stages.records import Records
@@ -54,8 +55,8 @@ class BuildOrder(msgspec.Struct, frozen=True, kw_only=True, tag="build"):
     keying: Keying
     file_path: str
     piece_path: str | None
-    digests: bool = False  # are they wanted?
-    delivered: dict[Key, int] | None = None  # half the digests of requests, by key; then `digests` is true
+    digest: Digest | None = None  # what is to be made of the requests
+    delivered: dict[Key, int] | None = None  # digests of requests, by key; then `digest` decides
 
 
 class BuiltPiece(msgspec.Struct, kw_only=True):
@@ -87,7 +88,7 @@ def build_piece(tools: Tools, order: BuildOrder) -> BuiltPiece:
     """Carry a `BuildOrder` out."""
     piece = order.piece.whole()
     rows = tools.source.records(piece)[: order.record_count]
-    built = tools.workshop.build(rows, first_seq=order.first_seq, keying=order.keying, digests=order.digests)
+    built = tools.workshop.build(rows, first_seq=order.first_seq, keying=order.keying, digest=order.digest)
     if order.delivered is not None:
         built = leave_out(built, order.delivered)
     if order.piece_path is not None:

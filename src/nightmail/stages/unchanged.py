@@ -13,7 +13,7 @@ from nightmail.stores.base import Key
 
 
 def leave_out(built: Built, delivered: Mapping[Key, int]) -> Built:
-    """What of it was not delivered just so. It must have been built with its digests."""
+    """What of it was not delivered just so. It must have been built with digests that decide."""
     rows, kept, lines, digests = built.rows, BuiltRows(), [], []
     for place, digest in enumerate(built.digests):
         key = rows.keys[place]
@@ -31,6 +31,6 @@ def leave_out(built: Built, delivered: Mapping[Key, int]) -> Built:
 
 
 def content(digest: bytes) -> int:
-    """Half of a request's digest, as it is stored: two requests are only compared if they have the same
-    key, so chance has one try for each."""
-    return int.from_bytes(digest[:8], "big", signed=True)
+    """A request's digest as it is stored: two requests are only compared if they have the same key, so chance
+    has one try for each."""
+    return int.from_bytes(digest, "big", signed=True)

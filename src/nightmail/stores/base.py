@@ -17,7 +17,7 @@ from nightmail.core.ids import BatchId, RunId
 from nightmail.core.lifecycle import BatchEvent, RunEvent
 from nightmail.core.quota import Enqueued, Hold, Learned
 from nightmail.core.run import KeyKind, PauseReason, Run, RunSpec, Wish
-from nightmail.stores.base_copies import Copies, CopyCounts, DueCopy, Same, Shared, Told
+from nightmail.stores.base_copies import Copies, CopyCounts, DueCopy, Kept, Same, Shared, Told
 from nightmail.stores.base_events import Events
 from nightmail.stores.base_figures import FigureReader
 from nightmail.stores.base_history import History
@@ -81,6 +81,7 @@ __all__ = [
     "Inquiries",
     "IntakeRow",
     "Intakes",
+    "Kept",
     "Key",
     "Lease",
     "Member",

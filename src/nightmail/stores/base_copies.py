@@ -13,11 +13,19 @@ from nightmail.core.request import RequestState
 from nightmail.stores.nouns import Address, Key, Lease
 
 
-class Same(NamedTuple):
-    """What is known of a shard's requests: the digests of all, 16 bytes each in their order, to find those
-    that are the same by; and the `copies` among them, each with the first record that has its request."""
+class Kept(NamedTuple):
+    """What later requests of a run are compared with: the digests of a shard's requests in their order, 8
+    bytes each, and how long the line of each of its records is, 4 bytes each; 0: it has no request."""
 
     digests: bytes
+    lengths: bytes
+
+
+class Same(NamedTuple):
+    """What is `kept` of a shard's requests to find those that are the same by, and the `copies` among them,
+    each with the first record that has its request."""
+
+    kept: Kept
     copies: Sequence[tuple[int, int]]
 
 
@@ -66,9 +74,8 @@ class CopyCounts(NamedTuple):
 
 
 class Copies(Protocol):
-    async def digests(self, run_no: int, shard_no: int) -> tuple[bytes, Sequence[int]] | None:
-        """The digests of a shard's requests, and the numbers of these; None once all records are read, or
-        if none were kept."""
+    async def kept(self, run_no: int, shard_no: int) -> Kept | None:
+        """Of a shard; None once all records are read, or if nothing was kept."""
         ...
 
     async def due(self, run_no: int, *, after: int, limit: int) -> Sequence[DueCopy]:

@@ -15,10 +15,10 @@ from nightmail.core.lifecycle import RequestEvent, move_request
 from nightmail.core.request import RequestState
 from nightmail.errors import IllegalMove
 from nightmail.stores.base import Address, Failure, Key, Lease
-from nightmail.stores.base_copies import CopyCounts, DueCopy, Same, Shared, Told
+from nightmail.stores.base_copies import CopyCounts, DueCopy, Kept, Same, Shared, Told
 from nightmail.stores.database import Database, Transaction, at
 from nightmail.stores.rows import address_of
-from nightmail.stores.stretches import between, keys_of, numbers_of
+from nightmail.stores.stretches import between, keys_of
 from nightmail.stores.tallies import add_tally, move_tally
 
 
@@ -28,19 +28,9 @@ class SqliteCopies:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def digests(self, run_no: int, shard_no: int) -> tuple[bytes, Sequence[int]] | None:
-        def work(tx: Transaction) -> tuple[bytes, Sequence[int]] | None:
-            kept = tx.row("read_digests", run_no=run_no, shard_no=shard_no)
-            shard = tx.row("read_shard", run_no=run_no, shard_no=shard_no)
-            if kept is None or shard is None:
-                return None
-            first, last = shard["first_seq"], shard["first_seq"] + shard["record_count"] - 1
-            built = tx.rows("list_built", int, run_no=run_no, first=first, last=last)
-            for stretch in between(tx, run_no, first, last):
-                built += numbers_of(tx, run_no, stretch, first, last)
-            return kept["digests"], sorted(built)
-
-        return await self._database.read(work)
+    async def kept(self, run_no: int, shard_no: int) -> Kept | None:
+        row = await self._database.read(lambda tx: tx.row("read_digests", run_no=run_no, shard_no=shard_no))
+        return Kept(row["digests"], row["lengths"]) if row else None
 
     async def due(self, run_no: int, *, after: int, limit: int) -> Sequence[DueCopy]:
         def work(tx: Transaction) -> list[DueCopy]:
@@ -83,7 +73,8 @@ class SqliteCopies:
 
 def insert_copies(tx: Transaction, run_no: int, shard_no: int, same: Same) -> None:
     """Inside the transaction of a shard, after its rows."""
-    tx.run("insert_digests", run_no=run_no, shard_no=shard_no, digests=same.digests)
+    digests, lengths = same.kept
+    tx.run("insert_digests", run_no=run_no, shard_no=shard_no, digests=digests, lengths=lengths)
     if same.copies:
         tx.many("insert_copy", ((run_no, seq, first) for seq, first in same.copies))
         following = tx.many("follow_one", ((run_no, seq) for seq, _ in same.copies))

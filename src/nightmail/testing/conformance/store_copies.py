@@ -15,6 +15,7 @@ from nightmail.errors import IllegalMove, LeaseLost
 from nightmail.stores.base import (
     BatchSums,
     DueCopy,
+    Kept,
     Lease,
     NewBatch,
     ReadyRows,
@@ -27,7 +28,7 @@ from nightmail.stores.base import (
 )
 
 RUN = RunId("repeated-7f3a")
-DIGESTS = bytes(range(16)) * 7
+KEPT = Kept(bytes(range(8)) * 7, bytes(range(4)) * 7)
 
 
 async def copies_follow_their_firsts(store: Store, now: datetime) -> None:
@@ -36,12 +37,12 @@ async def copies_follow_their_firsts(store: Store, now: datetime) -> None:
     run_no = lease.run_no
     tally = await store.requests.count(run_no)
     assert tally.states == {RequestState.READY: 2, RequestState.FOLLOWING: 5}
-    assert await store.copies.digests(run_no, 0) == (DIGESTS, [1, 2, 3, 4, 5, 6, 7])
+    assert await store.copies.kept(run_no, 0) == KEPT
     assert await store.copies.count(run_no) == (5, 0)
     assert [await store.copies.first_of(run_no, seq) for seq in (1, 3, 7)] == [None, 1, 2]
     assert await store.copies.due(run_no, after=0, limit=10) == [], "no first has its final state"
     await store.runs.record_event(run_no, RunEvent.SEALED, now=now, lease=lease)
-    assert await store.copies.digests(run_no, 0) is None, "no more records come"
+    assert await store.copies.kept(run_no, 0) is None, "no more records come"
 
     file_no = await _first_succeeds_and_second_fails(store, lease, now)
     due = await store.copies.due(run_no, after=0, limit=3)
@@ -130,7 +131,7 @@ async def _a_run_of_seven(store: Store, now: datetime) -> Lease:
             ),
         ),
         now=now,
-        same=Same(DIGESTS, [(3, 1), (4, 1), (5, 1), (6, 2), (7, 2)]),
+        same=Same(KEPT, [(3, 1), (4, 1), (5, 1), (6, 2), (7, 2)]),
     )  # fmt: skip
     return lease
 

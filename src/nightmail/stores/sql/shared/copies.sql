@@ -1,13 +1,8 @@
 -- name: insert_digests
-INSERT INTO digests (run_no, shard_no, digests) VALUES (:run_no, :shard_no, :digests);
+INSERT INTO digests (run_no, shard_no, digests, lengths) VALUES (:run_no, :shard_no, :digests, :lengths);
 
 -- name: read_digests
-SELECT digests FROM digests WHERE run_no = :run_no AND shard_no = :shard_no;
-
--- name: list_built
--- The requests that were made of the records first to last.
-SELECT seq FROM requests
-WHERE run_no = :run_no AND seq BETWEEN :first AND :last AND file_no IS NOT NULL ORDER BY seq;
+SELECT digests, lengths FROM digests WHERE run_no = :run_no AND shard_no = :shard_no;
 
 -- name: delete_digests_of_run
 DELETE FROM digests WHERE run_no = :run_no;

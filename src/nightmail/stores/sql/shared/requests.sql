@@ -23,9 +23,6 @@ SELECT file_no, path FROM files WHERE run_no = :run_no;
 INSERT INTO shards (run_no, shard_no, first_seq, record_count, source_path, source_row, piece_path)
 VALUES (:run_no, :shard_no, :first_seq, :record_count, :source_path, :source_row, :piece_path);
 
--- name: read_shard
-SELECT first_seq, record_count FROM shards WHERE run_no = :run_no AND shard_no = :shard_no;
-
 -- name: list_shards
 SELECT shard_no, first_seq, record_count, source_path, source_row, piece_path
 FROM shards WHERE run_no = :run_no ORDER BY shard_no;

@@ -19,10 +19,12 @@ CREATE TABLE copy_counts (
   saved_pusd INTEGER DEFAULT 0
 ) STRICT;
 
--- The digests of a shard's requests, in their order, 16 bytes each: until the source is read to its end.
+-- The digests of a shard's requests, in their order, 8 bytes each, and the lengths of its records' lines, 4 bytes
+-- each, 0 for one without a request: until the source is read to its end.
 CREATE TABLE digests (
   run_no    INTEGER NOT NULL REFERENCES runs,
   shard_no  INTEGER NOT NULL,
-  digests   BLOB NOT NULL CHECK (length(digests) % 16 = 0),
+  digests   BLOB NOT NULL CHECK (length(digests) % 8 = 0),
+  lengths   BLOB NOT NULL CHECK (length(lengths) % 4 = 0),
   PRIMARY KEY (run_no, shard_no)
 ) STRICT;
