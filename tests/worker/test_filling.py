@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import SimpleNamespace
@@ -21,7 +20,7 @@ from nightmail.testing.clock import START
 from nightmail.testing.desk import Desk
 from nightmail.testing.provider import ScriptedProvider
 from nightmail.worker import filling, loop
-from nightmail.worker.clock import RealClock
+from tests.worker.on_time import OnTime
 
 RECORDS = 12_000  # three pieces
 LIMITS = Limits(max_batch_requests=2_000)
@@ -54,13 +53,6 @@ class Waits(nightmail.Task):
         return f"say {record['text']}"
 
 
-class OnTime(RealClock):
-    """A desk's clock that does not jump."""
-
-    def at_work(self):
-        return nullcontext()
-
-
 @pytest.fixture
 def provider() -> Watched:
     made = Watched(known_limits=LIMITS)
@@ -68,8 +60,10 @@ def provider() -> Watched:
     return made
 
 
-async def test_the_first_batch_is_made_while_the_rest_is_still_being_built(tmp_path, provider):
-    desk = Desk(tmp_path, provider, task=Waits, rows=ROWS)
+async def test_the_first_batch_is_made_while_the_rest_is_still_being_built(tmp_path, provider, monkeypatch):
+    monkeypatch.setattr(filling, "LOOK", timedelta(seconds=0.01))
+    monkeypatch.setattr(loop, "LOOK_AROUND", 0.05)
+    desk = Desk(tmp_path, provider, task=Waits, rows=ROWS, clock=OnTime(), poll_interval=0.05)
 
     run = await desk.drive()
 

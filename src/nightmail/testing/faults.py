@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 from nightmail.testing.clock import ManualClock
 
+END = object()
+
 
 class Crash(BaseException):
     """The process died here. A BaseException, so that no `except Exception` survives it."""
@@ -126,7 +128,13 @@ class Faulty:
     def _paged(self, call: Callable[..., Any], name: str) -> Callable[..., Any]:
         async def guarded(*arguments: Any, **named: Any) -> AsyncIterator[Any]:
             self._plan.before(name)
-            async for each in call(*arguments, **named):
+            pages = call(*arguments, **named)
+            while True:
+                # Whoever reads the pages may wait between two of them; the port may not.
+                with self._clock.at_work():
+                    each = await anext(pages, END)
+                if each is END:
+                    break
                 yield each
             self._plan.after(name)
 
