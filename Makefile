@@ -32,7 +32,8 @@ check-layers: $(READY)
 	$(BIN)/lint-imports
 
 check-tests: $(READY)
-	$(BIN)/python -m pytest -n $(FAST_WORKERS) --dist worksteal -m "not end_to_end and not exhaustive" $(ARGS)
+	$(BIN)/python -m pytest -n $(FAST_WORKERS) --dist worksteal -m "not end_to_end and not exhaustive" \
+		--hypothesis-profile fast $(ARGS)
 
 fmt: $(READY)
 	$(BIN)/ruff format .

@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, settings
 # How long an example takes says how busy the machine is, nothing about the product.
 settings.register_profile("nightmail", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("nightmail")
+# For `make check`: a quarter of the examples. A test that wants more or fewer has a share of the profile's.
+settings.register_profile("fast", settings.get_profile("nightmail"), max_examples=25)
 
 MEMORY = Path("/dev/shm")
 

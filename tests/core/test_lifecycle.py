@@ -157,9 +157,7 @@ class Walk(RuleBasedStateMachine):
 
 
 def test_no_walk_leaves_a_final_state_or_submits_twice() -> None:
-    run_state_machine_as_test(
-        Walk, settings=settings(max_examples=100, stateful_step_count=40, deadline=None)
-    )
+    run_state_machine_as_test(Walk, settings=settings(stateful_step_count=40))
 
 
 @given(st.lists(st.sampled_from(RunEvent), max_size=30))

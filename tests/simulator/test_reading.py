@@ -49,7 +49,7 @@ _names = st.sampled_from(
 _bodies = st.dictionaries(_names, _json, max_size=6)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=settings.default.max_examples * 3 // 2)
 @given(line=st.binary(max_size=40))
 def test_any_bytes_are_a_line_or_are_told_to_be_none(line: bytes) -> None:
     _, ask, wrong = LineReader(Endpoint.CHAT).read(line)
@@ -57,7 +57,7 @@ def test_any_bytes_are_a_line_or_are_told_to_be_none(line: bytes) -> None:
     assert (ask is None) != (wrong is None)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=settings.default.max_examples * 2)
 @given(endpoint=st.sampled_from(list(Endpoint)), body=_bodies)
 def test_any_body_is_answered_or_refused(endpoint: Endpoint, body: dict[str, Any]) -> None:
     ask = Reader(endpoint).whole({"model": "gpt-4o-mini", **body})
@@ -69,7 +69,6 @@ def test_any_body_is_answered_or_refused(endpoint: Endpoint, body: dict[str, Any
         assert ask.refusal.status == 400
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     user=st.text(max_size=60),
     system=st.none() | st.text(max_size=20),
@@ -97,7 +96,7 @@ def test_both_ways_of_reading_a_body_agree(user: str, system: str | None, cap: i
     assert cap is None or made.tokens <= cap
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=settings.default.max_examples * 3 // 5)
 @given(lines=st.lists(st.text(alphabet="ab\u2028\x0b ", max_size=12), max_size=20), size=st.integers(1, 60))
 def test_pieces_are_the_file_cut_at_newlines_alone(
     tmp_path_factory: Any, lines: list[str], size: int

@@ -69,7 +69,7 @@ _parts = st.recursive(
 strict_schemas = st.dictionaries(st.text(min_size=1, max_size=8), _parts, min_size=1, max_size=4).map(_object)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=settings.default.max_examples * 3 // 2)
 @given(schema=strict_schemas, text=st.text(max_size=80), seed=st.integers(0, 3))
 def test_every_strict_schema_gets_a_value_that_fits_it(schema: dict[str, Any], text: str, seed: int) -> None:
     make = compiled(schema)

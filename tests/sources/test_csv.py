@@ -13,7 +13,10 @@ from nightmail.errors import SourceError
 from nightmail.sources.base import BadRow, Position
 from nightmail.sources.csv import CsvSource
 
-quick = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(
+    max_examples=settings.default.max_examples * 4 // 5,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 
 
 def read(source: CsvSource, start: Position | None = None) -> list[Any]:

@@ -17,7 +17,10 @@ from nightmail.sources.base import BadRow, Position
 from nightmail.sources.jsonl import JsonlSource
 from nightmail.testing.conformance.sources import exercise_source
 
-quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(
+    max_examples=settings.default.max_examples * 3 // 5,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 
 
 def read(source: JsonlSource, start: Position | None = None) -> list[Any]:

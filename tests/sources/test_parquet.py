@@ -121,7 +121,10 @@ def test_what_is_not_parquet_or_damaged_or_empty_is_an_error(tmp_path: Path) -> 
         read(written(tmp_path, two))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=settings.default.max_examples // 4,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     counts=st.lists(st.integers(0, 40), min_size=1, max_size=3).filter(any),
     group=st.integers(1, 15),

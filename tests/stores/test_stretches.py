@@ -269,7 +269,7 @@ DEEDS = (
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=settings.default.max_examples * 2 // 5)
 @given(seed=st.integers(0, 2**32), deeds=st.lists(st.sampled_from(DEEDS), min_size=4, max_size=9))
 def test_a_run_of_stretches_and_a_run_of_rows_are_the_same_run(tmp_path_factory, seed, deeds):
     home = tmp_path_factory.mktemp("lives")

@@ -58,7 +58,7 @@ chats = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=settings.default.max_examples * 3 // 5)
 @given(body=chats, text=texts, role=roles, data=st.data())
 @pytest.mark.parametrize("model", MODELS)
 def test_a_texts_own_tokens_are_all_that_it_adds_to_a_chat(
@@ -93,7 +93,7 @@ def test_a_texts_own_tokens_are_all_that_it_adds_to_a_chat(
         (Endpoint.MODERATIONS, lambda text: {"input": [_text_part(text)]}),
     ],
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=settings.default.max_examples // 4)
 @given(text=texts)
 def test_a_texts_own_tokens_are_all_that_it_adds_anywhere(endpoint: Endpoint, body: Any, text: str) -> None:
     counter = counter_for("gpt-4o")
@@ -174,7 +174,7 @@ anything = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=settings.default.max_examples * 2)
 @given(
     body=st.dictionaries(st.sampled_from(WORDS), anything, max_size=6),
     endpoint=st.sampled_from(list(Endpoint)),

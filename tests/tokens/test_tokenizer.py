@@ -57,7 +57,7 @@ def test_the_golden_file_is_what_tiktoken_counts(vocabulary: str, tiktoken_count
     assert self_test(tiktoken_count, vocabulary) is None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=settings.default.max_examples * 3)
 @given(text=st.text(max_size=80))
 @pytest.mark.parametrize("name", ["o200k_base", "cl100k_base"])
 def test_any_text_counts_as_with_tiktoken(name: str, text: str) -> None:
@@ -88,7 +88,6 @@ def test_without_tiktokens_files_such_text_is_rather_counted_too_high(
     assert count("plain") == 1
 
 
-@settings(max_examples=100, deadline=None)
 @given(texts=st.lists(st.text(max_size=40) | st.sampled_from([LONG_S, UNICODE_17, "a\ud800b"]), max_size=12))
 @pytest.mark.parametrize("name", ["o200k_base", "cl100k_base"])
 def test_texts_counted_together_count_as_one_by_one(name: str, texts: list[str]) -> None:

@@ -439,7 +439,7 @@ async def test_digests_are_kept_until_the_source_is_read_and_no_longer(tmp_path)
     database.close()
 
 
-@settings(max_examples=25)
+@settings(max_examples=settings.default.max_examples // 4)
 @given(
     texts=st.lists(st.integers(0, 6), min_size=1, max_size=25),
     wanted=st.lists(st.sampled_from(["red", "green", None]), min_size=25, max_size=25),
