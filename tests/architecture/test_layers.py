@@ -45,8 +45,18 @@ def test_every_contract_holds() -> None:
     ("module", "line", "contract"),
     [
         ("core/polling.py", "import time", "The core is sans-IO"),
-        ("stages/poll.py", "from nightmail.providers.openai import adapter", "The engine knows protocols"),
-        ("remote/calls.py", "from nightmail.stores import sqlite", "has no home"),
+        pytest.param(
+            "stages/poll.py",
+            "from nightmail.providers.openai import adapter",
+            "The engine knows protocols",
+            marks=pytest.mark.exhaustive,
+        ),
+        pytest.param(
+            "remote/calls.py",
+            "from nightmail.stores import sqlite",
+            "has no home",
+            marks=pytest.mark.exhaustive,
+        ),
         ("utils/__init__.py", "", "marked as 'exhaustive'"),
     ],
     ids=["a clock in the core", "a stage that knows a provider", "a twin with a home", "a new drawer"],

@@ -10,6 +10,7 @@ from nightmail.errors import ConfigError
 from nightmail.tasks.prepared import PreparedTask
 
 
+@pytest.mark.exhaustive
 def test_the_standard_library_has_thousands_of_texts_of_every_topic(tmp_path: Path) -> None:
     path = tmp_path / "demo" / "docstrings.parquet"
     number = write_dataset(path)

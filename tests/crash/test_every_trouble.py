@@ -233,7 +233,14 @@ async def test_trouble_that_lasts_leaves_a_run_that_goes_on_when_it_is_over(tmp_
     await check(desk, scene, kind, extra=2 if scene.asked_again else 0)
 
 
-@pytest.mark.parametrize("name", [name for name, scene in SCENES.items() if not scene.without])
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in ("upload", "poll") else pytest.param(name, marks=pytest.mark.exhaustive)
+        for name, scene in SCENES.items()
+        if not scene.without
+    ],
+)
 async def test_an_outage_ends_the_command_some_time_and_the_next_one_goes_on(tmp_path, name, monkeypatch):
     monkeypatch.setattr(troubles, "MAX_OUTAGE", timedelta(hours=2))
     scene = SCENES[name]

@@ -27,10 +27,10 @@ async def pause() -> None:
     "lacks",
     [
         [],
-        ["metadata"],
-        ["list", "delete"],
-        ["has_more", "purposes", "after"],
-        ["envelope", "fields"],
+        pytest.param(["metadata"], marks=pytest.mark.exhaustive),
+        pytest.param(["list", "delete"], marks=pytest.mark.exhaustive),
+        pytest.param(["has_more", "purposes", "after"], marks=pytest.mark.exhaustive),
+        pytest.param(["envelope", "fields"], marks=pytest.mark.exhaustive),
         EVERYTHING,
     ],
     ids=lambda lacks: "-".join(lacks[:2]) or "complete",
@@ -56,9 +56,10 @@ async def test_a_server_that_is_not_ours_is_good_enough(
     ("options", "lacks"),
     [
         ([], set()),
-        (
+        pytest.param(
             ["--dialect", "strings", "--without", "metadata,list,delete"],
             {"metadata", "find", "delete"},
+            marks=pytest.mark.end_to_end,
         ),
     ],
     ids=["faithful", "poor"],

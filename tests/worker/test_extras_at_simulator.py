@@ -33,6 +33,9 @@ class Repeating(OpenAIProvider):
         raise ProviderUnavailable("the connection closed", ambiguous=True)
 
 
+pytestmark = pytest.mark.end_to_end
+
+
 @pytest.fixture(scope="module")
 def simulator():
     with start(options=["--processes", "1"]) as running:

@@ -119,6 +119,7 @@ async def test_a_process_builds_the_same_lines(tmp_path, pools):
     assert pool.pids != [os.getpid()]
 
 
+@pytest.mark.end_to_end
 async def test_a_process_reads_the_piece_that_it_builds_and_keeps_it_if_it_is_wanted_again(tmp_path, pools):
     bench = Bench(tmp_path, "")
     whole = bench.order()
@@ -154,6 +155,7 @@ if record["id"] == "r1" and not once.exists():
     assert bench.lines().count(b"\n") == 3
 
 
+@pytest.mark.end_to_end
 async def test_a_shard_that_kills_every_process_is_given_up_with_words(tmp_path, pools):
     bench = Bench(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)")
     pool = pool_of(bench, pools)
@@ -195,6 +197,7 @@ async def test_a_task_that_is_another_elsewhere_is_done_here(tmp_path, pools, ca
     assert "is not the task that the run was started with" in told.getMessage()
 
 
+@pytest.mark.end_to_end
 async def test_runs_that_share_places_have_so_many_processes_together(tmp_path, pools):
     bench, one_place = Bench(tmp_path), threading.Semaphore(1)
     for _ in range(2):
@@ -298,6 +301,7 @@ def test_a_kit_makes_the_tools_of_the_run(tmp_path):
         list(JsonlSource([tmp_path / "nothing"]).pieces(Position()))
 
 
+@pytest.mark.end_to_end
 async def test_processes_end_while_a_run_only_waits_and_are_back_when_there_is_work(tmp_path, pools):
     bench, clock = Bench(tmp_path), ManualClock()
     pool = pool_of(bench, pools)

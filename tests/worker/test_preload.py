@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 RUN = """
 import asyncio, sys
 from pathlib import Path
@@ -25,6 +27,7 @@ asyncio.run(Desk(Path(sys.argv[1]), Watched()).drive())
 """
 
 
+@pytest.mark.end_to_end
 def test_arrow_is_imported_between_the_first_batch_and_the_first_look(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", RUN, str(tmp_path)], capture_output=True, text=True, check=True
