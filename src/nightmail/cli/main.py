@@ -38,10 +38,8 @@ from nightmail.cli.steer import cancel, pause, resume, retry
 from nightmail.cli.terminal import print_json
 from nightmail.cli.watch import watch
 from nightmail.cli.worker import worker
+from nightmail.memory import work_in_bulk
 
-# Objects made and kept before the interpreter looks for garbage: records and rows are many and make none, and
-# looking as often as usual takes a tenth of a run's time.
-LOOK_EVERY = 200_000
 _INTERRUPTED = 130  # what typer makes of a KeyboardInterrupt; older ones raise Abort
 
 app = typer.Typer(
@@ -105,7 +103,7 @@ def _options(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code (see `nightmail.cli.exits`)."""
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    gc.set_threshold(LOOK_EVERY, 10, 10)
+    work_in_bulk()
     # The interpreter looks for garbage once more before it ends. What is imported makes that an eighth of a
     # second, and there is nobody left to use what it would find.
     atexit.register(gc.freeze)

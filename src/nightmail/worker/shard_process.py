@@ -16,14 +16,12 @@ from typing import IO
 
 import msgspec
 
+from nightmail.memory import work_in_bulk
 from nightmail.stages.shards import BuildOrder, JudgeOrder, Tools, build_piece, judge_batch
 from nightmail.worker.kit import Kit, tools_of
 
 HEAD = struct.Struct("<cQ")  # a mark and the number of bytes that follow
 DONE, FAILED = b"+", b"!"
-# Objects that are made and kept before the interpreter looks for garbage. A shard keeps tens of thousands
-# and makes no cycles: looking as often as usual took a third of the time of judging.
-LOOK_EVERY = 200_000
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +42,7 @@ def main() -> None:
     os.dup2(2, 1)
     # Ctrl-C is for the process that started this one: it ends its orders, then closes the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    work_in_bulk()
     try:
         serve(orders, answers)
     except BrokenPipeError:
@@ -63,7 +62,6 @@ def serve(orders: IO[bytes], answers: IO[bytes]) -> None:
     send(answers, DONE, b"")
     carry_out = _carrier(tools)
     gc.freeze()  # the imports stay: they are not looked through again
-    gc.set_threshold(LOOK_EVERY, 10, 10)
     while (message := receive(orders)) is not None:
         try:
             answer = carry_out(message[1])

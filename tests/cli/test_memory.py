@@ -1,0 +1,48 @@
+"""What is freed is used again, instead of being asked for anew."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+PIECES = 50
+FAULTS = """
+import gc, resource, sys, threading
+from nightmail.memory import LOOK_EVERY, work_in_bulk
+
+if sys.argv[1] == "in bulk":
+    work_in_bulk()
+    assert gc.get_threshold()[0] == LOOK_EVERY
+
+def work(pieces):
+    for _ in range(pieces):
+        held = [b"x" * 4_000_000 for _ in range(3)]
+
+def faults(pieces):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    worker = threading.Thread(target=work, args=(pieces,))
+    worker.start()
+    worker.join()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+print(faults(int(sys.argv[2])))
+"""
+
+
+def faults(how: str) -> int:
+    done = subprocess.run(
+        [sys.executable, "-c", FAULTS, how, str(PIECES)], capture_output=True, check=True, text=True
+    )
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators are not told")
+def test_pages_that_were_freed_are_not_mapped_anew() -> None:
+    pages = 3 * 4_000_000 // 4096
+
+    # Each page once or so, not once for each piece.
+    assert faults("in bulk") < 3 * pages
+    assert faults("as it comes") > PIECES // 2 * pages
