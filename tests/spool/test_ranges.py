@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from nightmail.errors import StoreError
 from nightmail.spool import Spool
+from nightmail.spool.ranges import read_fully
 
 FILES = {"a": bytes(range(200)), "b": b"0123456789" * 9, "c": b""}
 RANGES = st.lists(
@@ -65,3 +67,19 @@ def test_a_file_that_is_cut_off_meanwhile_is_said(tmp_path: Path) -> None:
 
         with pytest.raises(StoreError, match=r"/a is shorter than the database says"):
             joined.read()
+
+
+class Halting(io.FileIO):
+    """Gives three bytes at a time, as a file of a network may."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(3 if size is None or size < 0 else min(size, 3))
+
+
+def test_a_read_that_gives_less_than_there_is_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "digits"
+    path.write_bytes(b"0123456789")
+    with Halting(path) as file:
+        assert read_fully(file, 8) == b"01234567"
+        assert read_fully(file, 8) == b"89"
+        assert read_fully(file, 8) == b""

@@ -18,7 +18,7 @@ from typing import IO
 
 from nightmail.core import disk
 from nightmail.errors import DiskFull, LeaseLost, NightmailError, StoreError
-from nightmail.spool.ranges import Joined, merged
+from nightmail.spool.ranges import Joined, merged, read_fully
 from nightmail.spool.splitting import split_lines
 
 CHUNK = 1 << 20
@@ -108,7 +108,7 @@ class Spool:
     def _read(self, file: IO[bytes], name: str, offset: int, length: int) -> bytes:
         try:
             file.seek(offset)
-            found = file.read(length)
+            found = read_fully(file, length)
         except OSError as error:
             raise failed("read", self.path(name), error) from error
         if len(found) != length:

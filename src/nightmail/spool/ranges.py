@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
+from typing import IO
 
 from nightmail.core import disk
 from nightmail.errors import StoreError
@@ -78,12 +79,21 @@ class Joined(io.RawIOBase):
                 self._open = path, path.open("rb", buffering=0)
             file = self._open[1]
             file.seek(offset)
-            found = file.read(wanted)
+            found = read_fully(file, wanted)
         except OSError as error:
             raise StoreError(disk.refused(path, "read", error)) from error
-        if found is None or len(found) != wanted:
+        if len(found) != wanted:
             raise _shorter(path, offset + wanted)
         return found
+
+
+def read_fully(file: IO[bytes] | io.FileIO, length: int) -> bytes:
+    """So many bytes, or all there are. Without a buffer one read may give less, as file systems of a network
+    do."""
+    found: bytes = file.read(length) or b""
+    while len(found) < length and (more := file.read(length - len(found))):
+        found += more
+    return found
 
 
 def merged(ranges: Iterable[tuple[str, int, int]]) -> Iterator[tuple[str, int, int]]:
