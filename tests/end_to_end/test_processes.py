@@ -9,6 +9,7 @@ import pytest
 from pyarrow import parquet
 
 import nightmail
+from nightmail import processes
 from nightmail.simulator import process
 from nightmail.worker import pool
 from tests.end_to_end.command import Folder
@@ -64,3 +65,21 @@ def test_in_processes_of_which_each_is_killed_once_and_in_none_it_is_the_same(
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_a_run_that_builds_nothing_ends_the_process_that_was_started_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with process.start() as server:
+        folder = Folder(tmp_path, server=server.url)
+        folder.write_rows("rows.jsonl", 20)
+        run(folder, "here")
+        (tmp_path / "here.parquet").unlink()
+        processes.start_ahead(processes.WORTH_ONE + 1)
+        (ahead,) = processes._ahead
+
+        run(folder, "here")
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(ahead.pid, 0)
+    assert (tmp_path / "here.parquet").exists()

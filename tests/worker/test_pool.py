@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import signal
 import sys
 import textwrap
 import threading
@@ -14,15 +15,16 @@ from typing import Any
 import msgspec
 import pytest
 
+from nightmail import processes
 from nightmail.core.ids import RunId
 from nightmail.core.run import KeyKind, Run, RunSpec, RunState
-from nightmail.errors import InternalError, SourceError, StoreError
+from nightmail.errors import ConfigError, InternalError, SourceError, StoreError
 from nightmail.providers.openai.adapter import OpenAIProvider
 from nightmail.sources.base import Piece, Position
 from nightmail.sources.jsonl import JsonlSource
 from nightmail.spool import Spool
 from nightmail.stages.keying import Keying
-from nightmail.stages.shards import BuildOrder, Here
+from nightmail.stages.shards import BuildOrder, Here, PrepareOrder
 from nightmail.tasks.base import Task
 from nightmail.tasks.load import load
 from nightmail.tasks.prepared import PreparedTask
@@ -254,15 +256,67 @@ async def test_orders_that_wait_for_a_process_when_the_pool_is_closed_start_none
     assert pools[-1].pids == []
 
 
-def test_a_process_ends_when_nobody_gives_orders_any_more(tmp_path):
-    process = ShardProcess(Bench(tmp_path).kit())
-    child = process._process
-    assert child.stdin is not None
+async def test_a_process_that_was_started_ahead_is_the_first_of_the_pool(tmp_path, pools):
+    bench = Bench(tmp_path)
+    processes.start_ahead(processes.WORTH_ONE + 1)
+    (ahead,) = processes._ahead
 
-    child.stdin.close()
+    built = await pool_of(bench, pools).build(bench.order())
 
-    assert child.wait(timeout=60) == 0
-    process.close()
+    assert built.rows.seqs == [1, 2, 3]
+    assert pools[-1].pids == [ahead.pid]
+    assert processes.taken_ahead() is None
+
+
+@pytest.mark.end_to_end
+async def test_one_that_died_before_it_was_needed_is_replaced(tmp_path, pools):
+    bench = Bench(tmp_path)
+    processes.start_ahead(processes.WORTH_ONE + 1)
+    (ahead,) = processes._ahead
+    os.kill(ahead.pid, signal.SIGKILL)
+
+    built = await pool_of(bench, pools).build(bench.order())
+
+    assert built.rows.seqs == [1, 2, 3]
+    assert ahead.pid not in pools[-1].pids
+
+
+async def test_processes_are_made_ready_before_there_is_a_piece_to_build(tmp_path, pools, monkeypatch):
+    bench = Bench(tmp_path)
+    carried_out: list[bytes] = []
+    carry_out = ShardProcess.carry_out
+
+    def noted(self: ShardProcess, order: bytes) -> bytes:
+        carried_out.append(order)
+        return carry_out(self, order)
+
+    monkeypatch.setattr(ShardProcess, "carry_out", noted)
+    pool = pool_of(bench, pools)
+
+    pool.expect(1)
+    await pool.build(bench.order())
+
+    assert carried_out[0] == msgspec.msgpack.encode(PrepareOrder())
+    assert len(carried_out) == 2
+
+
+@pytest.mark.end_to_end
+async def test_what_cannot_be_made_ready_fails_with_the_first_piece(tmp_path, pools, monkeypatch):
+    bench = Bench(tmp_path)
+    monkeypatch.setattr(ShardProcess, "carry_out", _raising(ConfigError("no tokenizer here")))
+    pool = pool_of(bench, pools)
+
+    pool.expect(1)
+
+    with pytest.raises(ConfigError, match="no tokenizer here"):
+        await pool.build(bench.order())
+
+
+def _raising(error: Exception) -> Any:
+    def raised(*_: Any) -> bytes:
+        raise error
+
+    return raised
 
 
 class Counting(Task):

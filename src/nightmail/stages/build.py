@@ -108,10 +108,14 @@ class Workshop:
         self._provider = provider
         self._counter = counter
         self._run_id = run_id
-        self._counters: dict[str, Counter] = {}
         self._limits: dict[str, Limits] = {}
         self._frames: dict[str, Frame | None] = {}
         self._whole_digest = begun(task.endpoint)
+
+    def prepare(self) -> None:
+        """Load what requests of the task's own model are counted with, which takes 0.4 s."""
+        if self._task.template is not None:
+            self._framed(self._task.template)
 
     def build(
         self, rows: Sequence[Record | BadRow], *, first_seq: int, keying: Keying, digest: Digest | None = None
@@ -211,11 +215,6 @@ class Workshop:
             self._limits[model] = self._provider.limits(model, self._task.endpoint)
         return self._limits[model]
 
-    def counter(self, model: str) -> Counter:
-        if model not in self._counters:
-            self._counters[model] = self._counter(model)
-        return self._counters[model]
-
     def _by_frame(self, draft: Draft, seq: int) -> Made | None:
         """The line by the frame of the draft's template; None if it has none, or does not fit."""
         if draft.text is None or draft.template is None or (frame := self._framed(draft.template)) is None:
@@ -240,7 +239,7 @@ class Workshop:
         if len(parts) != 3:
             return None
         head, middle, tail = parts
-        counter = self.counter(model)
+        counter = self._counter(model)
         cap = self._task.capped(template.prefix + b'""' + template.suffix)
         return Frame(
             head=head + name.removesuffix(b"%d" % MARK),
@@ -289,7 +288,7 @@ class Workshop:
 
     def _count(self, model: str, body: bytes) -> tuple[int, int]:
         """Input tokens of a body, and how many inputs it counts for."""
-        counter, value = self.counter(model), msgspec.json.decode(body)
+        counter, value = self._counter(model), msgspec.json.decode(body)
         return counter.body(self._task.endpoint, value), counter.inputs(self._task.endpoint, value)
 
 

@@ -44,6 +44,10 @@ class Tools:
     workshop: Workshop
 
 
+class PrepareOrder(msgspec.Struct, frozen=True, kw_only=True, tag="prepare"):
+    """Make ready for the first piece to build."""
+
+
 class BuildOrder(msgspec.Struct, frozen=True, kw_only=True, tag="build"):
     """Build the first `record_count` records of a piece, numbered from `first_seq`, and write their lines
     to the spool file `file_path`; the piece itself to `piece_path`, if its records are wanted again. Those

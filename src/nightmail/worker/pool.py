@@ -11,43 +11,35 @@ import asyncio
 import logging
 import os
 import queue
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from nightmail import errors
 from nightmail.errors import InternalError, NightmailError
-from nightmail.stages.shards import BuildOrder, BuiltPiece, Here, JudgeOrder
+from nightmail.processes import FAILED, WORTH_ONE, Died, OrderProcess, taken_ahead
+from nightmail.stages.shards import BuildOrder, BuiltPiece, Here, JudgeOrder, PrepareOrder
 from nightmail.stages.verdicts import Verdicts
 from nightmail.worker.kit import Kit
-from nightmail.worker.shard_process import DONE, FAILED, Failed, receive, send
+from nightmail.worker.shard_process import Failed
 
 logger = logging.getLogger(__name__)
 
 # A process needs most of a second to be ready, and this process takes a third of the work itself (the
 # store): more than four find nothing to do.
 MOST_PROCESSES = 4
-# Bytes of records or results. The first are worth one process, which starts while this one still imports what
-# it needs; the second is about a second of work, as much as each of the others needs before its first.
-WORTH_ONE = 10_000_000
+# Bytes of records or results. `WORTH_ONE` are worth one process, which starts while this one still imports
+# what it needs; these are about a second of work, as much as each of the others needs before its first.
 WORTH_ALL = 96_000_000
 MAX_DEATHS = 3
 # Without an order for so long, the processes end: each holds 150 MB and is back within a second.
 IDLE = timedelta(seconds=30)
-START = "from nightmail.worker.shard_process import main; main()"
 
 T = TypeVar("T")
-
-
-class Died(Exception):
-    """A process ended in the middle of an order."""
 
 
 class Unable(Exception):
@@ -55,58 +47,32 @@ class Unable(Exception):
 
 
 class ShardProcess:
-    """One process, used by one thread at a time."""
+    """A process with the tools of a run, used by one thread at a time."""
 
     def __init__(self, kit: Kit) -> None:
-        path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", START],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                # There is a process for each processor: threads of a numeric library, which it starts as soon
-                # as it is imported, would only be in each other's way.
-                env={"OPENBLAS_NUM_THREADS": "1", **os.environ, "PYTHONPATH": path},
-            )
+            self._process = taken_ahead() or OrderProcess()
         except OSError as error:
             raise Unable(str(error)) from error
         self.pid = self._process.pid
-        mark, body = self._ask(msgspec.msgpack.encode(kit))
-        if mark == FAILED:
+        try:
+            mark, body = self._process.ask(msgspec.msgpack.encode(kit))
+            if mark == FAILED:
+                raise Unable(msgspec.msgpack.decode(body, type=Failed).message)
+        except (Died, Unable):
             self.close()
-            raise Unable(msgspec.msgpack.decode(body, type=Failed).message)
+            raise
 
     def carry_out(self, order: bytes) -> bytes:
         """The answer to an order. Raises what carrying it out raised, or `Died`."""
-        mark, body = self._ask(order)
+        mark, body = self._process.ask(order)
         if mark == FAILED:
             raise _raised(msgspec.msgpack.decode(body, type=Failed))
         return body
 
     def close(self) -> None:
         """End it; an order that is under way is lost."""
-        process = self._process
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            try:
-                pipe.close()
-            except OSError:
-                continue
-
-    def _ask(self, message: bytes) -> tuple[bytes, bytes]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        try:
-            send(self._process.stdin, DONE, message)
-            answer = receive(self._process.stdout)
-        except (OSError, ValueError) as error:
-            raise Died(str(error)) from error
-        if answer is None:
-            raise Died(f"it ended with code {self._process.wait()}")
-        return answer
+        self._process.close()
 
 
 class Pool:
@@ -145,7 +111,7 @@ class Pool:
         return [process.pid for process in self._running]
 
     def expect(self, size: int) -> None:
-        """Start the processes now that so many bytes are worth."""
+        """Start the processes now that building so many bytes is worth, and make them ready for it."""
         self._expected = size
         self._see(0)
         for _ in range(self._opened):
@@ -243,9 +209,13 @@ class Pool:
         process = self._free.get()
         try:
             process = process or self._started()
-        except (Died, Unable) as error:
+            process.carry_out(msgspec.msgpack.encode(PrepareOrder()))
+        except (Died, Unable, NightmailError) as error:
             # Whoever has an order for it meets the same and says so.
             logger.debug("a process was not ready in advance: %s", error)
+            if process is not None and isinstance(error, Died):
+                self._end(process)
+                process = None
         finally:
             self._free.put(process)
 

@@ -14,6 +14,7 @@ from nightmail.core.lifecycle import RunEvent
 from nightmail.core.pricing import PriceTable
 from nightmail.core.run import Run, RunState
 from nightmail.errors import ConfigError, LeaseLost, NotNow, SinkError, SourceError, TaskError
+from nightmail.processes import drop_ahead
 from nightmail.providers.base import Provider
 from nightmail.sinks.base import Sink
 from nightmail.sinks.files import sink_format
@@ -150,6 +151,8 @@ class Service:
             pool = self._pool(run, ports)
             if pool is not None and run.state is RunState.OPEN and not run.sealed and run.spec.limit is None:
                 pool.expect(sum(path.stat().st_size for path in ports.source.paths if path.exists()))
+            else:
+                drop_ahead()
             try:
                 with telling_of(run.run_id):
                     if run.wish is None and run.finished_at is None:

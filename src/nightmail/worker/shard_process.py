@@ -1,15 +1,12 @@
-"""The other end of `pool.py`: a process that is given a kit and then carries out one order after the other.
+"""What an `OrderProcess` runs: it is given a kit and then carries out one order after the other.
 
-It reads its standard input and ends with it, so it never outlives the process that started it, whatever
-becomes of that one. What the user's code prints goes to the standard error output.
+It reads its standard input and ends with it. What the user's code prints goes to the standard error output.
 """
 
 from __future__ import annotations
 
 import gc
 import os
-import signal
-import struct
 import traceback
 from collections.abc import Callable
 from typing import IO
@@ -17,11 +14,16 @@ from typing import IO
 import msgspec
 
 from nightmail.memory import work_in_bulk
-from nightmail.stages.shards import BuildOrder, JudgeOrder, Tools, build_piece, judge_batch
+from nightmail.processes import DONE, FAILED, receive, send
+from nightmail.stages.shards import (
+    BuildOrder,
+    JudgeOrder,
+    PrepareOrder,
+    Tools,
+    build_piece,
+    judge_batch,
+)
 from nightmail.worker.kit import Kit, tools_of
-
-HEAD = struct.Struct("<cQ")  # a mark and the number of bytes that follow
-DONE, FAILED = b"+", b"!"
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,8 +42,6 @@ def main() -> None:
     os.dup2(nowhere, 0)
     os.close(nowhere)
     os.dup2(2, 1)
-    # Ctrl-C is for the process that started this one: it ends its orders, then closes the pipe.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     work_in_bulk()
     try:
         serve(orders, answers)
@@ -72,32 +72,18 @@ def serve(orders: IO[bytes], answers: IO[bytes]) -> None:
 
 
 def _carrier(tools: Tools) -> Callable[[bytes], bytes]:
-    decode = msgspec.msgpack.Decoder(BuildOrder | JudgeOrder).decode
+    decode = msgspec.msgpack.Decoder(PrepareOrder | BuildOrder | JudgeOrder).decode
 
     def carry_out(message: bytes) -> bytes:
         order = decode(message)
         if isinstance(order, BuildOrder):
             return msgspec.msgpack.encode(build_piece(tools, order))
-        return msgspec.msgpack.encode(judge_batch(tools, order))
+        if isinstance(order, JudgeOrder):
+            return msgspec.msgpack.encode(judge_batch(tools, order))
+        tools.workshop.prepare()
+        return b""
 
     return carry_out
-
-
-def send(to: IO[bytes], mark: bytes, body: bytes) -> None:
-    """Write one message."""
-    to.write(HEAD.pack(mark, len(body)))
-    to.write(body)
-    to.flush()
-
-
-def receive(source: IO[bytes]) -> tuple[bytes, bytes] | None:
-    """The next message: its mark and its body; None at the end, also in the middle of one."""
-    head = source.read(HEAD.size)
-    if len(head) < HEAD.size:
-        return None
-    mark, length = HEAD.unpack(head)
-    body = source.read(length)
-    return (mark, body) if len(body) == length else None
 
 
 def _failed(error: BaseException) -> bytes:
