@@ -124,6 +124,27 @@ async def test_a_result_file_that_cannot_be_read_yet_is_read_later(tmp_path):
     assert set(provider.executed.values()) == {1}
 
 
+class LateFilesOverAnHour(LateFiles):
+    """The machine sleeps when a file cannot be read for the first time."""
+
+    desk: Desk
+
+    async def fetch(self, file_id, to):
+        if self.fetches == 0:
+            self.desk.clock.advance(timedelta(hours=1))
+        return await super().fetch(file_id, to)
+
+
+async def test_one_refusal_of_a_file_is_not_believed_however_late_it_comes(tmp_path):
+    provider = LateFilesOverAnHour()
+    provider.desk = desk = Desk(tmp_path, provider)
+
+    await desk.drive()
+
+    assert (await desk.status()).succeeded == 6
+    assert set(provider.executed.values()) == {1}
+
+
 @pytest.mark.parametrize(("status", "waits"), [(404, True), (410, False)])
 async def test_a_result_file_that_is_gone_is_given_up_after_a_grace(tmp_path, status, waits):
     provider = LateFiles()

@@ -18,28 +18,31 @@ from nightmail.telemetry import EventName
 GONE = 410
 
 
-async def ingest(ports: Access, run: Run, batch: Batch) -> Batch:
-    """Fetch what there is; the batch is noted as ingested."""
+async def ingest(ports: Access, run: Run, batch: Batch, *, patient: bool) -> Batch:
+    """Fetch what there is; the batch is noted as ingested. With `patient` a file that cannot be read is
+    tried again, by raising `ProviderUnavailable`."""
     now = ports.clock.now()
     if batch.ended_at is not None and batch.ended_at > now:
         # The clock was set back: the grace for files that are not readable yet begins anew.
         batch = await ports.store.batches.record(ports.lease, batch, None, now=now, ended_at=now)
     for kind, file_id in zip(RESULT_KINDS, (batch.output_file_id, batch.error_file_id), strict=True):
         if file_id is not None:
-            await _fetch(ports, batch, kind, file_id)
+            await _fetch(ports, batch, kind, file_id, patient=patient)
     return await ports.store.batches.record(
         ports.lease, batch, None, now=ports.clock.now(), ingested_at=ports.clock.now()
     )
 
 
-async def _fetch(ports: Access, batch: Batch, kind: str, file_id: str) -> None:
+async def _fetch(ports: Access, batch: Batch, kind: str, file_id: str, *, patient: bool) -> None:
     name = results_name(ports.run_id, batch, kind)
     try:
         with ports.spool.receiving(name) as hidden:
             size = await ports.provider.fetch(file_id, hidden)
     except RequestRefused as error:
-        if error.status != GONE and batch.ended_at is not None and ports.clock.now() - batch.ended_at < GRACE:
-            # Files may be readable later than they are named, and what is in them is paid.
+        recent = batch.ended_at is not None and ports.clock.now() - batch.ended_at < GRACE
+        if error.status != GONE and (recent or patient):
+            # Files may be readable later than they are named, and what is in them is paid. The time alone
+            # says little: this machine may have slept.
             raise ProviderUnavailable(str(error), ambiguous=False) from error
         # Gone for good: what it held is missing, and goes again.
         await tell(

@@ -196,7 +196,7 @@ async def _close_extra(custody: Custody, run: Run, extra: Batch, until: datetime
         await custody.clock.wait(wait.total_seconds())
     if extra.state is BatchState.ENDED:
         if extra.ingested_at is None:
-            extra = await ingest(custody, run, extra)
+            extra = await ingest(custody, run, extra, patient=False)
         extra = await book(custody, extra)
     if extra.state is BatchState.SETTLED:
         extra = await finalise(custody, run, extra, patient=False)
