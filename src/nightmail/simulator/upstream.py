@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,10 @@ from nightmail.simulator.execution import Answered, Job
 from nightmail.simulator.refusal import Refusal
 
 if TYPE_CHECKING:
-    from openai import DefaultAsyncHttpxClient
+    import httpx2
 
 _TRIES = 4
+_SECONDS = 600.0  # for each step of a call; a model that is loaded first takes minutes
 _RETRIED = (408, 409, 429, 500, 502, 503, 504)
 
 
@@ -30,10 +32,12 @@ class Upstream:
         self._url = url.rstrip("/").removesuffix("/v1")
         self._concurrency = concurrency
         self._turns = asyncio.Semaphore(concurrency)
-        self._client: DefaultAsyncHttpxClient | None = None
+        self._client: httpx2.AsyncClient | None = None
 
     async def call(self, path: str, body: bytes) -> tuple[int, bytes]:
         """The status and body that the server gives to a POST. Raises `Refusal` (502) if it gives none."""
+        import httpx2
+
         headers = {"content-type": "application/json"}
         if key := os.environ.get("NIGHTMAIL_UPSTREAM_API_KEY"):
             headers["authorization"] = f"Bearer {key}"
@@ -45,7 +49,7 @@ class Upstream:
                     await asyncio.sleep(0.1 * 4 ** (attempt - 1))
                 try:
                     reply = await client.post(self._url + path, content=body, headers=headers)
-                except _transport_error() as error:
+                except (httpx2.HTTPError, ssl.SSLError) as error:
                     failure = error
                     continue
                 if reply.status_code in _RETRIED and attempt + 1 < _TRIES:
@@ -56,11 +60,13 @@ class Upstream:
             code="upstream_unreachable",
         )  # fmt: skip
 
-    def _connected(self) -> DefaultAsyncHttpxClient:
+    def _connected(self) -> httpx2.AsyncClient:
         if self._client is None:
-            from openai import DefaultAsyncHttpxClient
+            import httpx2
 
-            self._client = DefaultAsyncHttpxClient(timeout=600.0)
+            # No connection is waited for: how many there are at once is decided by the turns.
+            limits = httpx2.Limits(max_connections=None, max_keepalive_connections=self._concurrency)
+            self._client = httpx2.AsyncClient(timeout=_SECONDS, limits=limits, follow_redirects=True)
         return self._client
 
     async def execute(self, job: Job, over: asyncio.Event, tick: Callable[[], None]) -> Answered:
@@ -118,15 +124,3 @@ def _read(body: bytes) -> dict[str, Any] | None:
     except orjson.JSONDecodeError:
         return None
     return value if isinstance(value, dict) else None
-
-
-def _transport_error() -> type[Exception]:
-    # The client's own error type, from whichever HTTP library the installed openai package uses.
-    from openai import DefaultAsyncHttpxClient
-
-    for kind in DefaultAsyncHttpxClient.__mro__:
-        module = __import__(kind.__module__.split(".")[0])
-        if hasattr(module, "TransportError"):
-            error: type[Exception] = module.TransportError
-            return error
-    return OSError
