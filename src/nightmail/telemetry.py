@@ -1,4 +1,4 @@
-"""The names of what is told: events in the store, the same in the log, and metrics.
+"""The names of what is told: events in the store, the same in the log, and metrics; and our own, to servers.
 
 Every event names its run and, where there is one, its batch. None holds prompt or answer text, a key
 or a whole line of a file.
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
+from functools import cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -51,6 +52,14 @@ QUIET = (
     EventName.REMOTE_FILES_DELETED,
     EventName.RUN_SCHEDULED,
 )
+
+
+@cache
+def agent() -> str:
+    """Who we are, to a server that is called: `nightmail/0.1.0`."""
+    from importlib.metadata import version
+
+    return f"nightmail/{version('nightmail')}"
 
 
 class About(NamedTuple):

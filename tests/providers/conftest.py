@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import subprocess
 import sys
 import urllib.request
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from nightmail.providers.openai.adapter import OpenAIProvider
 
@@ -69,3 +71,18 @@ async def provider(poor: PoorServer) -> AsyncIterator[OpenAIProvider]:
     opened = OpenAIProvider.open(base_url=poor.url, api_key=KEY)
     yield opened
     await opened.close()
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def tls(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> Iterator[ssl.SSLContext]:
+    """What a server speaks whose certificate is trusted here."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with authority.cert_pem.tempfile() as pem:
+        monkeypatch.setenv("SSL_CERT_FILE", pem)
+        yield context

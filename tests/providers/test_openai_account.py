@@ -44,6 +44,13 @@ def test_what_is_no_url_is_a_config_error_that_shows_it(url: str) -> None:
         url_for(url)
 
 
+@pytest.mark.parametrize("end", ["?key=secret", "/?api-version=secret", "#secret"])
+def test_what_cannot_stand_before_a_path_is_a_config_error_that_does_not_show_it(end: str) -> None:
+    with pytest.raises(ConfigError, match="base URL of h:1") as caught:
+        url_for(f"http://h:1/v1{end}")
+    assert "secret" not in str(caught.value)
+
+
 def test_the_default_is_openai_and_a_slash_at_the_end_does_no_harm() -> None:
     assert url_for(None) == OPENAI_URL
     assert url_for("http://h:1/v1/") == "http://h:1/v1"

@@ -16,7 +16,7 @@ BODY = b'{"model":"m","messages":[{"role":"user","content":"hi"}]}'
 ANSWER = b'{"choices":[]}'
 
 
-async def test_calls_one_after_the_other_go_over_one_connection_with_the_clients_headers() -> None:
+async def test_calls_one_after_the_other_go_over_one_connection() -> None:
     async with (
         served(lambda _: http(200, ANSWER, x_request_id="r")) as (server, url),
         opened(url) as provider,
@@ -30,8 +30,7 @@ async def test_calls_one_after_the_other_go_over_one_connection_with_the_clients
     assert body == BODY
     lines = head.lower().split(b"\r\n")
     assert lines[0] == b"post /v1/chat/completions http/1.1"
-    assert {line.partition(b":")[0] for line in lines[1:]} >= {b"host", b"user-agent", b"x-stainless-lang"}
-    assert f"authorization: bearer {KEY}".encode() in lines  # the key is not in the client's own defaults
+    assert f"authorization: bearer {KEY}".encode() in lines
     assert [line for line in lines if line.startswith(b"content-length")] == [
         b"content-length: %d" % len(BODY)
     ]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
-from collections.abc import AsyncIterator, Callable
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.providers import bare_server
 
 from nightmail.core.batch import Phase
 from nightmail.core.request import Endpoint
 from nightmail.errors import ProviderUnavailable
-from nightmail.providers.base import RemoteBatch
+from nightmail.providers.base import CallReply, RemoteBatch
 from nightmail.providers.openai import connection
 from nightmail.providers.openai.adapter import OpenAIProvider
 
@@ -24,6 +27,10 @@ BODY = b'{"model":"m","messages":[{"role":"user","content":"hi"}]}'
 
 async def create(provider: OpenAIProvider) -> RemoteBatch:
     return await provider.create(input_file_id="file-1", endpoint=Endpoint.CHAT, metadata=METADATA)
+
+
+async def call(provider: OpenAIProvider) -> CallReply:
+    return await provider.call(Endpoint.CHAT, BODY)
 
 
 @pytest.fixture
@@ -68,6 +75,25 @@ async def test_a_create_whose_answer_is_lost_is_in_doubt(poor: Any, provider: Op
         await create(provider)
     assert caught.value.ambiguous
     assert len(poor.log("POST", "/batches")) == 1
+
+
+@pytest.mark.parametrize("made", [create, call])
+async def test_what_spoils_tls_after_the_request_leaves_it_in_doubt(
+    made: Callable[[OpenAIProvider], Awaitable[object]], tls: ssl.SSLContext
+) -> None:
+    def answer(_: bytes) -> bytes:
+        # Below TLS: a record that nobody has encrypted.
+        os.write(server.writers[0].get_extra_info("socket").fileno(), b"\x17\x03\x03\x00\x20" + bytes(32))
+        return b""
+
+    async with (
+        bare_server.served(answer, tls=tls) as (server, url),
+        bare_server.opened(url) as provider,
+    ):
+        with pytest.raises(ProviderUnavailable, match=r"the connection broke .*bad record") as caught:
+            await made(provider)
+    assert caught.value.ambiguous
+    assert len(server.asked) == 1
 
 
 async def test_a_create_that_takes_too_long_is_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:

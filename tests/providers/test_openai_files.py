@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 from nightmail.errors import NotFound, ProviderUnavailable, RequestRefused, StoreError, Unsupported
+from nightmail.providers.openai import connection
 from nightmail.providers.openai.adapter import OpenAIProvider
 
 
@@ -37,17 +40,66 @@ async def test_a_refused_upload_says_why(poor: Any, provider: OpenAIProvider, tm
 class Torn(io.BytesIO):
     """A file of which only the first part can be read."""
 
+    def __init__(self, trouble: Exception) -> None:
+        super().__init__(b"x" * 100)
+        self.trouble = trouble
+
     def read(self, size: int | None = -1, /) -> bytes:
         if self.tell():
-            raise StoreError("requests/000001.jsonl is shorter than the database says")
+            raise self.trouble
         return super().read(10)
 
 
+class Endless(io.BytesIO):
+    """A large file that takes no room itself, and notes how much was asked for at a time."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.at = size, 0
+        self.sizes: list[int | None] = []
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.sizes.append(size)
+        piece = b"x" * min(self.size - self.at, self.size if size is None or size < 0 else size)
+        self.at += len(piece)
+        return piece
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        self.at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self.at, io.SEEK_END: self.size}[whence]
+        return self.at
+
+    def tell(self) -> int:
+        return self.at
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        StoreError("requests/000001.jsonl is shorter than the database says"),
+        TimeoutError(errno.ETIMEDOUT, "the file system's server is away"),
+        OSError(errno.EIO, "Input/output error"),
+        ProviderUnavailable("another's", ambiguous=True),
+    ],
+    ids=lambda trouble: type(trouble).__name__,
+)
 async def test_what_reading_the_file_raised_is_not_taken_for_the_network(
-    poor: Any, provider: OpenAIProvider
+    poor: Any, provider: OpenAIProvider, trouble: Exception
 ) -> None:
-    with pytest.raises(StoreError, match="shorter than the database says"):
-        await provider.upload(Torn(b"x" * 100), filename="in.jsonl")
+    with pytest.raises(type(trouble)) as caught:
+        await provider.upload(Torn(trouble), filename="in.jsonl")
+    assert caught.value is trouble
+
+
+async def test_an_upload_is_never_whole_in_memory(poor: Any, provider: OpenAIProvider) -> None:
+    content = Endless(24 << 20)
+    tracemalloc.start()
+    try:
+        await provider.upload(content, filename="in.jsonl")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert content.tell() == 24 << 20
+    assert set(content.sizes) == {connection.READ_BYTES}
+    assert peak < 6 << 20
 
 
 async def test_a_download_that_ends_early_is_no_download(

@@ -15,13 +15,13 @@ from nightmail.core.notice import Notice
 from nightmail.core.webhook import headers_of, key_of
 from nightmail.errors import ChannelFailed, ConfigError
 from nightmail.stages.ports import Clock
+from nightmail.telemetry import agent
 from nightmail.worker.outbox import Sender
 
 if TYPE_CHECKING:
     import httpx2
 
 TIMEOUT = 15.0  # seconds that a receiver has for one message
-AGENT = "nightmail"
 
 
 def senders_for(
@@ -103,7 +103,7 @@ class Webhook:
                 signed = headers_of(
                     self._secret, message_id=notice.notice_id, at=self._clock.now(), body=body
                 )
-                headers = {"content-type": "application/json", "user-agent": AGENT, **signed}
+                headers = {"content-type": "application/json", "user-agent": agent(), **signed}
                 try:
                     async with (
                         asyncio.timeout(TIMEOUT),

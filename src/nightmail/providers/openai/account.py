@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from nightmail.errors import ConfigError
 
 OPENAI_URL = "https://api.openai.com/v1"
-NO_KEY = "none"  # the SDK wants a key; servers on one's own machine mostly do not
+NO_KEY = "none"  # sent to a server on one's own machine, which mostly asks for none
 
 
 def url_for(base_url: str | None) -> str:
@@ -21,6 +21,11 @@ def url_for(base_url: str | None) -> str:
         raise ConfigError(f"base URL {url!r}: {error}") from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(f"base URL {url!r}: expected http://HOST:PORT/v1 or https://HOST/v1")
+    if parts.query or parts.fragment:
+        # Not shown: some servers take their key there.
+        raise ConfigError(
+            f"base URL of {host_of(url)}: what follows ? or # cannot be sent along; leave it out"
+        )
     return url
 
 

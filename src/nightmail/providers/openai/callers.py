@@ -6,31 +6,27 @@ import ssl
 from typing import TYPE_CHECKING
 
 from nightmail.providers.openai.failures import Reply
+from nightmail.providers.openai.headers import JSON
 from nightmail.providers.openai.straight import REDIRECTS, Route, Straight
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import httpx2
 
 
 class Callers:
-    """Makes calls as `client` with `headers` would, on connections that end after `idle` seconds without a
-    call. The client stays its owner's, to be closed after `close`."""
+    """Makes calls as `client` would, on connections that end after `idle` seconds without a call. The client
+    stays its owner's, to be closed after `close`."""
 
-    def __init__(
-        self, client: httpx2.AsyncClient, headers: Mapping[str, str], tls: ssl.SSLContext, *, idle: float
-    ) -> None:
+    def __init__(self, client: httpx2.AsyncClient, tls: ssl.SSLContext, *, idle: float) -> None:
         self._client = client
-        self._headers = headers
-        self._straight = Straight(client, headers, tls, idle=idle)
+        self._straight = Straight(client, tls, idle=idle)
         self._routes: dict[str, Route | None] = {}
 
     async def post(self, url: str, body: bytes) -> Reply:
-        """The answer to `body`, which is JSON; all calls are to one server. Raises `httpx2.HTTPError` if
-        there is none."""
+        """The answer to `body`, which is JSON; all calls are to one server. Raises `httpx2.HTTPError`, or
+        `ssl.SSLError`, if there is none."""
         if url not in self._routes:
-            self._routes[url] = self._straight.route("POST", url)
+            self._routes[url] = self._straight.route("POST", url, JSON)
         route = self._routes[url]
         if route is not None:
             async with self._straight.exchange(route, body) as answer:
@@ -38,7 +34,7 @@ class Callers:
             if reply.status not in REDIRECTS:
                 return reply
         # After a redirect too: nothing was answered, nothing is paid, it is sent again to where it belongs.
-        response = await self._client.post(url, content=body, headers=self._headers)
+        response = await self._client.post(url, content=body, headers=JSON)
         return Reply(response.status_code, response.headers, response.content)
 
     async def close(self) -> None:

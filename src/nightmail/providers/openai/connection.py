@@ -1,7 +1,7 @@
-"""The official client, opened when first needed: which connections carry what, and for how long.
+"""The connections to the server, opened when first needed: which carry what, and for how long.
 
-Nothing here repeats a call: the client's own retries are off, since a repeated create is a second paid
-batch. Every answer comes back as a `Reply`, whatever its status; only the lack of one is an exception.
+Nothing here repeats a call, since a repeated create is a second paid batch. Every answer comes back as a
+`Reply`, whatever its status; only the lack of one is an exception.
 
 Four kinds of connections:
 * ordinary calls share a small pool;
@@ -15,21 +15,20 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from nightmail.errors import ProviderError
 from nightmail.providers.base import Content
 from nightmail.providers.openai.account import is_loopback
 from nightmail.providers.openai.callers import Callers
 from nightmail.providers.openai.failures import Call, Reply, unanswered
+from nightmail.providers.openai.headers import JSON, headers_for
 
 if TYPE_CHECKING:
-    import ssl
-
     import httpx2
-    from openai import AsyncOpenAI
 
     from nightmail.providers.openai.downloads import Downloads
 
@@ -42,16 +41,19 @@ CALL_SECONDS = 900.0  # a synchronous answer; flex and reasoning models take min
 # Below the 5 s after which common servers hang up on an idle connection: they must not do it just as it is
 # taken again.
 IDLE_SECONDS = 4.0
+KEPT = 20
 
 
 class Connection:
-    """Opened with the base URL and the key; connects to nothing before the first call."""
+    """Opened with the base URL and the key; connects to nothing before the first call. Raises `ConfigError`
+    for what the environment says and no header can."""
 
     def __init__(self, url: str, key: str) -> None:
         self.url = url
         self.key = key
-        self._client: AsyncOpenAI | None = None
-        self._creating: AsyncOpenAI | None = None
+        self._headers = headers_for(key, os.environ)
+        self._ordinary: httpx2.AsyncClient | None = None
+        self._creating: httpx2.AsyncClient | None = None
         self._calling: httpx2.AsyncClient | None = None
         self._callers: Callers | None = None
         self._downloading: httpx2.AsyncClient | None = None
@@ -59,44 +61,40 @@ class Connection:
         self._tls: ssl.SSLContext | None = None
 
     async def get(self, call: Call, path: str, params: Mapping[str, Any] | None = None) -> Reply:
-        return await self._exchange(call, self._sdk(), "get", path, {"params": dict(params or {})})
+        return await self._ask(call, "GET", path, params=params or None)
 
+    # The last two say what they do not have, a body of JSON, as the official client does: servers are tried
+    # with that.
     async def delete(self, call: Call, path: str) -> Reply:
-        return await self._exchange(call, self._sdk(), "delete", path, {})
+        return await self._ask(call, "DELETE", path, headers=JSON)
 
     async def post(self, call: Call, path: str) -> Reply:
-        return await self._exchange(call, self._sdk(), "post", path, {})
+        return await self._ask(call, "POST", path, headers=JSON)
 
     async def create(self, call: Call, path: str, body: Mapping[str, Any]) -> Reply:
         """A POST over a connection of its own, over after `CREATE_SECONDS` at the latest."""
         if self._creating is None:
-            self._creating = self._sdk().with_options(http_client=self._http(kept=0, read=READ_SECONDS))
+            self._creating = self._client(kept=0, read=READ_SECONDS)
         with self._translated(call):
             async with asyncio.timeout(CREATE_SECONDS):
-                return await self._exchange(call, self._creating, "post", path, {}, body=dict(body))
+                return _reply(await self._creating.post(f"{self.url}{path}", json=body))
 
     async def upload(self, call: Call, content: Content, filename: str) -> Reply:
-        """Send a file as purpose `batch`, read as it goes."""
-        import httpx2
-        from openai import APIStatusError
-
-        timeout = httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS, read=UPLOAD_ANSWER_SECONDS)
+        """Send a file as purpose `batch`, read as it goes. What reading it raises is raised as it is."""
         file = _LargeReads(content)
         try:
-            with self._translated(call):
-                try:
-                    answer = await self._sdk().files.with_raw_response.create(
-                        file=(filename, cast(IO[bytes], file), "application/jsonl"),
-                        purpose="batch",
-                        timeout=timeout,
-                    )
-                except APIStatusError as error:
-                    return _reply(error.response)
-                return _reply(answer.http_response)
-        except ProviderError as error:
-            if file.failure is None:
+            return await self._ask(
+                call,
+                "POST",
+                "/files",
+                data={"purpose": "batch"},
+                files={"file": (filename, cast(IO[bytes], file), "application/jsonl")},
+                timeout=self._timeout(UPLOAD_ANSWER_SECONDS),
+            )
+        except Exception as error:
+            # A file system's timeout looks like one of the connection, and would be tried again for ever.
+            if file.failure is None or file.failure is error:
                 raise
-            # The client takes what reading raised for trouble with the connection.
             raise file.failure from error
 
     async def download(self, call: Call, path: str, write: Callable[[bytes], object]) -> Reply:
@@ -107,86 +105,46 @@ class Connection:
         if self._downloads is None:
             from nightmail.providers.openai.downloads import Downloads
 
-            self._downloading = self._http(kept=20, read=READ_SECONDS)
-            headers = {**self._headers(self._sdk()), "Accept": "application/binary"}
-            del headers["Content-Type"]  # there is nothing of which it could be the type
-            self._downloads = Downloads(self._downloading, headers, self._context(), idle=IDLE_SECONDS)
+            self._downloading = self._client(kept=KEPT, read=READ_SECONDS, accept="application/binary")
+            self._downloads = Downloads(self._downloading, self._context(), idle=IDLE_SECONDS)
         with self._translated(call):
             return await self._downloads.get(f"{self.url}{path}", write)
 
     async def call(self, call: Call, path: str, body: bytes) -> Reply:
         """A synchronous request with a body that is JSON already; made for thousands at a time."""
         if self._callers is None:
-            self._calling = self._http(kept=None, read=CALL_SECONDS)
-            headers = {**self._headers(self._sdk()), "Content-Type": "application/json"}
-            self._callers = Callers(self._calling, headers, self._context(), idle=IDLE_SECONDS)
+            self._calling = self._client(kept=None, read=CALL_SECONDS)
+            self._callers = Callers(self._calling, self._context(), idle=IDLE_SECONDS)
         with self._translated(call):
             return await self._callers.post(f"{self.url}{path}", body)
 
     async def close(self) -> None:
         straight = (self._callers, self._downloads)
-        clients = (self._calling, self._downloading)
-        official = (self._creating, self._client)
+        clients = (self._calling, self._downloading, self._creating, self._ordinary)
         self._callers, self._downloads = None, None
-        self._calling, self._downloading, self._creating, self._client = None, None, None, None
+        self._calling, self._downloading, self._creating, self._ordinary = None, None, None, None
         for connections in straight:
             if connections is not None:
                 await connections.close()
         for client in clients:
             if client is not None:
                 await client.aclose()
-        for sdk in official:
-            if sdk is not None:
-                await sdk.close()
 
-    async def _exchange(
-        self,
-        call: Call,
-        sdk: AsyncOpenAI,
-        method: str,
-        path: str,
-        options: dict[str, Any],
-        **more: Any,
-    ) -> Reply:
-        import httpx2
-        from openai import APIStatusError
-
+    async def _ask(self, call: Call, method: str, path: str, **more: Any) -> Reply:
+        if self._ordinary is None:
+            self._ordinary = self._client(kept=KEPT, read=READ_SECONDS)
         with self._translated(call):
-            try:
-                answer: httpx2.Response = await getattr(sdk, method)(
-                    path, cast_to=httpx2.Response, options=options, **more
-                )
-            except APIStatusError as error:
-                return _reply(error.response)
-            return _reply(answer)
+            return _reply(await self._ordinary.request(method, f"{self.url}{path}", **more))
 
     @contextmanager
     def _translated(self, call: Call) -> Iterator[None]:
         import httpx2
-        from openai import APIError
 
         try:
             yield
-        except (APIError, httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
+        # What breaks TLS after the handshake comes as it is out of the event loop.
+        except (httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError, TimeoutError) as error:
             raise unanswered(call, error, self.key) from error
-
-    def _sdk(self) -> AsyncOpenAI:
-        if self._client is None:
-            from openai import AsyncOpenAI
-
-            self._client = AsyncOpenAI(
-                base_url=self.url,
-                api_key=self.key,
-                max_retries=0,
-                http_client=self._http(kept=20, read=READ_SECONDS),
-            )
-        return self._client
-
-    def _headers(self, sdk: AsyncOpenAI) -> dict[str, str]:
-        """What the official client would send: the key, organisation and project, its own version."""
-        # The key is not among the default headers since version 3.
-        headers = {**sdk.default_headers, **sdk.auth_headers}
-        return {name: value for name, value in headers.items() if isinstance(value, str)}
 
     def _timeout(self, read: float) -> httpx2.Timeout:
         import httpx2
@@ -194,10 +152,13 @@ class Connection:
         # No limit on the wait for a connection: how many calls there may be at once is for the caller.
         return httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS, read=read, pool=None)
 
-    def _http(self, *, kept: int | None, read: float) -> httpx2.AsyncClient:
+    def _client(
+        self, *, kept: int | None, read: float, accept: str = "application/json"
+    ) -> httpx2.AsyncClient:
         import httpx2
 
         return httpx2.AsyncClient(
+            headers={**self._headers, "Accept": accept},
             verify=self._context(),
             timeout=self._timeout(read),
             limits=httpx2.Limits(

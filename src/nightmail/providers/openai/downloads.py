@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 
 import httpcore2
@@ -16,15 +16,12 @@ from nightmail.providers.openai.straight import REDIRECTS, Straight
 
 
 class Downloads:
-    """Downloads as `client` with `headers` would, on connections that end after `idle` seconds without one.
-    The client stays its owner's, to be closed after `close`."""
+    """Downloads as `client` would, on connections that end after `idle` seconds without one. The client stays
+    its owner's, to be closed after `close`."""
 
-    def __init__(
-        self, client: httpx2.AsyncClient, headers: Mapping[str, str], tls: ssl.SSLContext, *, idle: float
-    ) -> None:
+    def __init__(self, client: httpx2.AsyncClient, tls: ssl.SSLContext, *, idle: float) -> None:
         self._client = client
-        self._headers = headers
-        self._straight = Straight(client, headers, tls, idle=idle, network=LargeReads())
+        self._straight = Straight(client, tls, idle=idle, network=LargeReads())
 
     async def get(self, url: str, write: Callable[[bytes], object]) -> Reply:
         """Hand what is at `url` to `write`, piece by piece, unpacked. The reply has no body unless it is a
@@ -36,7 +33,7 @@ class Downloads:
                 if answer.status not in REDIRECTS:
                     response = httpx2.Response(answer.status, headers=answer.headers, stream=_Body(answer))
                     return await _kept(response, write)
-        async with self._client.stream("GET", url, headers=self._headers) as response:
+        async with self._client.stream("GET", url) as response:
             return await _kept(response, write)
 
     async def close(self) -> None:

@@ -106,15 +106,10 @@ def _absent(call: Call, said: Complaint, text: str, code: str | None) -> Provide
     return Unsupported(f"{text}; the server has no such call, or the base URL is not right")
 
 
-def unanswered(call: Call, cause: BaseException, key: str) -> ProviderUnavailable:
+def unanswered(call: Call, cause: Exception, key: str) -> ProviderUnavailable:
     """The error for a call that got no whole answer. Ambiguous unless no byte of it can have been read."""
     import httpx2
 
-    chain: list[BaseException] = []
-    link: BaseException | None = cause
-    while link is not None and link not in chain:
-        chain.append(link)
-        link = link.__cause__
     never_sent = (
         httpx2.ConnectError,
         httpx2.ConnectTimeout,
@@ -124,16 +119,15 @@ def unanswered(call: Call, cause: BaseException, key: str) -> ProviderUnavailabl
         httpx2.InvalidURL,
         httpx2.LocalProtocolError,
     )
-    network = next((link for link in chain if isinstance(link, httpx2.HTTPError)), cause)
-    sent = not isinstance(network, never_sent)
-    if isinstance(network, httpx2.ConnectTimeout | httpx2.PoolTimeout):
+    sent = not isinstance(cause, never_sent)
+    if isinstance(cause, httpx2.ConnectTimeout | httpx2.PoolTimeout):
         reason = "no connection in time"
-    elif isinstance(network, httpx2.TimeoutException | TimeoutError):
+    elif isinstance(cause, httpx2.TimeoutException | TimeoutError):
         reason = "no answer in time"
     elif sent:
-        reason = f"the connection broke ({_words(network)})"
+        reason = f"the connection broke ({_words(cause)})"
     else:
-        reason = f"no connection ({_words(network)})"
+        reason = f"no connection ({_words(cause)})"
     return ProviderUnavailable(_text(call, reason, key), ambiguous=sent)
 
 
@@ -151,5 +145,5 @@ def _text(call: Call, reason: str, key: str, request_id: str | None = None) -> s
     return _SECRET.sub("[key]", text)
 
 
-def _words(error: BaseException) -> str:
+def _words(error: Exception) -> str:
     return str(error) or type(error).__name__

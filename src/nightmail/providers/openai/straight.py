@@ -1,7 +1,7 @@
 """Requests straight over `httpcore2`, on which the ordinary client stands: connections that carry one
 exchange at a time and are used again.
 
-They have the very headers that the client would send, made once and not for each request. What the client
+They have the very headers that the client sends, made once and not for each request. What the client
 does besides sending and receiving (a proxy, a user in the URL, a redirect) is left to it: there is no route
 then, or an answer that is one of `REDIRECTS`.
 """
@@ -35,20 +35,18 @@ class Route(NamedTuple):
 
 
 class Straight:
-    """Sends what `client` with `headers` would, all of it to one server, on connections that end after `idle`
-    seconds without a request. `network` makes their sockets; None is what the client uses."""
+    """Sends what `client` would, all of it to one server, on connections that end after `idle` seconds
+    without a request. `network` makes their sockets; None is what the client uses."""
 
     def __init__(
         self,
         client: httpx2.AsyncClient,
-        headers: Mapping[str, str],
         tls: ssl.SSLContext,
         *,
         idle: float,
         network: httpcore2.AsyncNetworkBackend | None = None,
     ) -> None:
         self._client = client
-        self._headers = headers
         self._tls = tls
         self._idle = idle
         self._network = network
@@ -56,11 +54,11 @@ class Straight:
         self._in_use: set[httpcore2.AsyncHTTPConnection] = set()
         self._closed = False
 
-    def route(self, method: str, url: str) -> Route | None:
+    def route(self, method: str, url: str, headers: Mapping[str, str] | None = None) -> Route | None:
         """How to reach `url` without the client; None if that is not for us."""
         import httpcore2
 
-        request = self._client.build_request(method, url, headers=self._headers)
+        request = self._client.build_request(method, url, headers=headers)
         where = request.url
         proxied = self._client.trust_env and bool(getproxies())
         if proxied or where.userinfo or where.scheme not in ("http", "https"):
@@ -76,7 +74,8 @@ class Straight:
 
     @asynccontextmanager
     async def exchange(self, route: Route, body: bytes | None = None) -> AsyncIterator[httpcore2.Response]:
-        """The answer, to be read inside. What goes wrong, there too, is told as `httpx2.HTTPError`. A
+        """The answer, to be read inside. What goes wrong, there too, is told as `httpx2.HTTPError`, as
+        by the client, but TLS that breaks after its beginning: that is `ssl.SSLError`, with it too. A
         connection whose answer was not read to its end is not used again."""
         import httpcore2
 
