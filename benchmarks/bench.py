@@ -29,7 +29,7 @@ from rounds import Program  # noqa: E402
 PROGRAMS = {
     program.name: program
     for program in (
-        Program(name="nightmail", runs=[HERE / "ours.py"], output="output.parquet"),
+        Program(name="nightmail", runs=[HERE / "ours.py"], options=["--stages"], output="output.parquet"),
         Program(name="ideal", runs=[HERE / "ideal.py"], output="output.parquet"),
         Program(name="naive", runs=[HERE / "naive.py"]),
     )
@@ -37,10 +37,11 @@ PROGRAMS = {
 RESULTS = HERE / "results"
 
 
-def prepared(name: str, options: Sequence[str] = ()) -> Program:
-    """One of the three, in the environment that nightmail's users have."""
-    python = environments.python_of_ours()
-    return dataclasses.replace(PROGRAMS[name], python=python, options=options)
+def prepared(name: str, options: Sequence[str] | None = None) -> Program:
+    """One of the three, in the environment that nightmail's users have; with other options if given."""
+    program = PROGRAMS[name]
+    options = program.options if options is None else options
+    return dataclasses.replace(program, python=environments.python_of_ours(), options=options)
 
 
 def main() -> None:

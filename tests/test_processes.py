@@ -56,3 +56,15 @@ def test_one_that_nobody_needs_is_ended():
 
     assert not is_there(ahead.pid)
     processes.drop_ahead()
+
+
+def test_one_that_is_gone_is_told_nothing():
+    processes.start_ahead(WORTH_ONE + 1)
+    (ahead,) = processes._ahead
+    assert ahead._process.stdin is not None
+    ahead._process.kill()
+    ahead._process.wait()
+
+    processes.tell_ahead("task.py", None)
+
+    processes.drop_ahead()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 HEAD = struct.Struct("<cQ")  # a mark and the number of bytes that follow
-DONE, FAILED = b"+", b"!"
+DONE, FAILED, HINT = b"+", b"!", b"?"
 # Bytes of records or results for which one is worth starting.
 WORTH_ONE = 10_000_000
 # Ctrl-C is for the process that started this one: it ends its orders, then closes the pipe.
@@ -59,6 +59,15 @@ class OrderProcess:
             raise Died(f"it ended with code {self._process.wait()}")
         return answer
 
+    def hint(self, message: bytes) -> None:
+        """Say something that has no answer."""
+        assert self._process.stdin is not None
+        try:
+            send(self._process.stdin, HINT, message)
+        except OSError:
+            # Whoever asks next meets the same.
+            return
+
     def close(self) -> None:
         """End it; an order that is under way is lost."""
         process = self._process
@@ -85,6 +94,12 @@ def start_ahead(size: int) -> None:
         return
     atexit.register(process.close)
     _ahead.append(process)
+
+
+def tell_ahead(task: str, model: str | None) -> None:
+    """Tell a process that was started ahead which task it will probably be for, and `--model` if given."""
+    for process in _ahead:
+        process.hint("\0".join((task, model or "")).encode())
 
 
 def taken_ahead() -> OrderProcess | None:

@@ -268,6 +268,44 @@ async def test_a_process_that_was_started_ahead_is_the_first_of_the_pool(tmp_pat
     assert processes.taken_ahead() is None
 
 
+async def test_a_process_started_ahead_loads_the_task_that_it_is_told(tmp_path):
+    imported = tmp_path / "imported"
+    (tmp_path / "told.py").write_text(f"""
+from pathlib import Path
+import nightmail
+
+class Told(nightmail.Task):
+    model = "text-embedding-3-small"
+
+    def build(self, record):
+        return record["text"]
+
+Path({str(imported)!r}).touch()
+""")
+    processes.start_ahead(processes.WORTH_ONE + 1)
+
+    processes.tell_ahead(str(tmp_path / "told.py"), None)
+
+    async with asyncio.timeout(60):
+        while not imported.exists():
+            await asyncio.sleep(0)
+    processes.drop_ahead()
+
+
+async def test_what_it_is_told_wrongly_harms_nothing(tmp_path, pools):
+    bench = Bench(tmp_path)
+    (tmp_path / "ends.py").write_text("raise SystemExit(3)")
+    processes.start_ahead(processes.WORTH_ONE + 1)
+    (ahead,) = processes._ahead
+    for task in ("there is none", str(tmp_path / "ends.py"), str(tmp_path / "asking.py")):
+        processes.tell_ahead(task, "no-such-model")
+
+    built = await pool_of(bench, pools).build(bench.order())
+
+    assert built.rows.seqs == [1, 2, 3]
+    assert pools[-1].pids == [ahead.pid]
+
+
 @pytest.mark.end_to_end
 async def test_one_that_died_before_it_was_needed_is_replaced(tmp_path, pools):
     bench = Bench(tmp_path)

@@ -12,7 +12,7 @@ from nightmail.cli import options as o
 from nightmail.cli.exits import Exit
 from nightmail.cli.run_options import RUN, taking
 from nightmail.cli.terminal import Terminal
-from nightmail.processes import start_ahead
+from nightmail.processes import drop_ahead, tell_ahead
 
 
 @taking(RUN)
@@ -49,8 +49,11 @@ def run(
     from nightmail.core.progress import summary
 
     terminal = Terminal(json=json, home=home, server=server)
-    if terminal.server is None and not detach and asked["limit"] is None:
-        start_ahead(_size(input))
+    if terminal.server is not None or detach:
+        # The work is done elsewhere.
+        drop_ahead()
+    else:
+        tell_ahead(task, asked["model"])
 
     async def go() -> Exit:
         async with opened(terminal, provider=provider, base_url=base_url, may_make=True) as client:
@@ -66,11 +69,3 @@ def run(
             return await carry_on(client, status.run_id, terminal, detach=detach)
 
     return asyncio.run(go())
-
-
-def _size(input: str) -> int:
-    """Bytes of an input that is a file; 0 for any other, of which it takes longer to know."""
-    try:
-        return Path(input).stat().st_size
-    except (OSError, ValueError):
-        return 0

@@ -110,12 +110,14 @@ class Pool:
     def pids(self) -> list[int]:
         return [process.pid for process in self._running]
 
-    def expect(self, size: int) -> None:
-        """Start the processes now that building so many bytes is worth, and make them ready for it."""
+    def expect(self, size: int) -> bool:
+        """Start the processes now that building so many bytes is worth, and make them ready for it. Are there
+        any?"""
         self._expected = size
         self._see(0)
         for _ in range(self._opened):
             self._threads.submit(self._warm)
+        return self._opened > 0
 
     def rest(self, now: datetime) -> None:
         """To be told the time now and then: ends the processes if there was no order between two times that

@@ -17,8 +17,8 @@ MODEL = "gpt-4o-mini"
 
 
 def load_arrow() -> None:
-    """Import what outputs are written with. Blocking, a tenth of a second and more: a run does it when the
-    provider works on its first batch, and there is nothing else to do."""
+    """Import what outputs are written with. Blocking, a tenth of a second and more: a run does it while its
+    processes start, or while the provider works on its first batch, and there is nothing else to do."""
     import pyarrow as pa
     import pyarrow.compute
     import pyarrow.parquet

@@ -33,7 +33,7 @@ from nightmail.worker.kit import NO_KEY, kit_for
 from nightmail.worker.lease import Sightings, claim, held, holder_of
 from nightmail.worker.loop import Driver
 from nightmail.worker.pool import Pool, places
-from nightmail.worker.preload import preload
+from nightmail.worker.preload import load_arrow, preload
 from nightmail.worker.shift import Shift
 from nightmail.worker.tracing import Traces, provider_of
 
@@ -150,7 +150,10 @@ class Service:
                 ports = replace(ports, provider=self._traces.calls(ports.provider, run))
             pool = self._pool(run, ports)
             if pool is not None and run.state is RunState.OPEN and not run.sealed and run.spec.limit is None:
-                pool.expect(sum(path.stat().st_size for path in ports.source.paths if path.exists()))
+                size = sum(path.stat().st_size for path in ports.source.paths if path.exists())
+                if pool.expect(size):
+                    # They are not ready sooner. Once they are, an import here would keep them waiting.
+                    await asyncio.to_thread(load_arrow)
             else:
                 drop_ahead()
             try:

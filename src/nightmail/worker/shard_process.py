@@ -9,12 +9,13 @@ import gc
 import os
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import IO
 
 import msgspec
 
 from nightmail.memory import work_in_bulk
-from nightmail.processes import DONE, FAILED, receive, send
+from nightmail.processes import DONE, FAILED, HINT, receive, send
 from nightmail.stages.shards import (
     BuildOrder,
     JudgeOrder,
@@ -23,6 +24,9 @@ from nightmail.stages.shards import (
     build_piece,
     judge_batch,
 )
+from nightmail.tasks.load import load
+from nightmail.tasks.prepared import PreparedTask
+from nightmail.tokens.counter import counter_for
 from nightmail.worker.kit import Kit, tools_of
 
 
@@ -50,8 +54,9 @@ def main() -> None:
 
 
 def serve(orders: IO[bytes], answers: IO[bytes]) -> None:
-    """The first message is the kit; each other an order, which has one answer."""
-    first = receive(orders)
+    """The first message is the kit, behind a hint perhaps; each other an order, which has one answer."""
+    while (first := receive(orders)) is not None and first[0] == HINT:
+        _take(first[1])
     if first is None:
         return
     try:
@@ -69,6 +74,16 @@ def serve(orders: IO[bytes], answers: IO[bytes]) -> None:
             send(answers, FAILED, _failed(error))
         else:
             send(answers, DONE, answer)
+
+
+def _take(hint: bytes) -> None:
+    """Load a task and what its requests are counted with, which takes half a second, before it is sure that
+    it will be done here. What is wrong with it is for the order to say."""
+    reference, model = hint.decode().split("\0")
+    with suppress(BaseException):  # the user's module may raise anything while it is imported
+        task = PreparedTask(load(reference), model=model or None)
+        if task.template is not None:
+            counter_for(task.template.model).text("")
 
 
 def _carrier(tools: Tools) -> Callable[[bytes], bytes]:
