@@ -268,6 +268,7 @@ async def test_a_process_that_was_started_ahead_is_the_first_of_the_pool(tmp_pat
     assert processes.taken_ahead() is None
 
 
+@pytest.mark.end_to_end
 async def test_a_process_started_ahead_loads_the_task_that_it_is_told(tmp_path):
     imported = tmp_path / "imported"
     (tmp_path / "told.py").write_text(f"""
@@ -319,6 +320,7 @@ async def test_one_that_died_before_it_was_needed_is_replaced(tmp_path, pools):
     assert ahead.pid not in pools[-1].pids
 
 
+@pytest.mark.end_to_end
 async def test_processes_are_made_ready_before_there_is_a_piece_to_build(tmp_path, pools, monkeypatch):
     bench = Bench(tmp_path)
     carried_out: list[bytes] = []
