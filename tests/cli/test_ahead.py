@@ -1,12 +1,16 @@
 """A process for a run's work is started by the look of the command line, and ended if it was for nothing."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nightmail import processes
+from nightmail.__main__ import main as command
 from nightmail.cli import ahead
+from nightmail.cli.exits import Exit
 from nightmail.cli.main import main
 from nightmail.processes import WORTH_ONE
 
@@ -68,3 +72,15 @@ def test_a_run_that_another_machine_does_ends_it(large, tmp_path, monkeypatch):
     assert main(words) != 0
 
     assert not processes._ahead
+
+
+def test_ctrl_c_while_modules_are_imported_shows_no_traceback(monkeypatch, capsys):
+    def interrupted(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "nightmail.cli.main")
+    monkeypatch.setattr("importlib._bootstrap_external.SourceFileLoader.exec_module", interrupted)
+
+    assert command(["--version"]) == Exit.NOT_AT_END
+
+    assert capsys.readouterr().err == "error: interrupted before anything began\n"
