@@ -341,6 +341,32 @@ async def test_processes_are_made_ready_before_there_is_a_piece_to_build(tmp_pat
 
 
 @pytest.mark.end_to_end
+async def test_a_process_that_is_being_started_when_the_pool_is_closed_ends_too(tmp_path, pools, monkeypatch):
+    starting, closed = threading.Event(), threading.Event()
+    begin = ShardProcess.__init__
+
+    def slowly(self: ShardProcess, kit: Kit) -> None:
+        starting.set()
+        assert closed.wait(60)
+        begin(self, kit)
+
+    def ended(self: Pool) -> None:
+        end_running(self)
+        closed.set()
+
+    end_running = Pool._end_running
+    monkeypatch.setattr(ShardProcess, "__init__", slowly)
+    monkeypatch.setattr(Pool, "_end_running", ended)
+    pool = pool_of(Bench(tmp_path), pools)
+    pool.expect(1)
+    assert await asyncio.to_thread(starting.wait, 60)
+
+    await asyncio.to_thread(pool.close)
+
+    assert pool.pids == []
+
+
+@pytest.mark.end_to_end
 async def test_what_cannot_be_made_ready_fails_with_the_first_piece(tmp_path, pools, monkeypatch):
     bench = Bench(tmp_path)
     monkeypatch.setattr(ShardProcess, "carry_out", _raising(ConfigError("no tokenizer here")))

@@ -153,9 +153,10 @@ class Pool:
     def close(self) -> None:
         """End every process."""
         self._closed = True
-        for process in list(self._running):
-            self._end(process)
+        self._end_running()
         self._threads.shutdown(wait=True, cancel_futures=True)
+        # Also one that was being started meanwhile.
+        self._end_running()
 
     def _is_small(self, size: int) -> bool:
         self._see(size)
@@ -243,6 +244,10 @@ class Pool:
             raise
         self._running.add(process)
         return process
+
+    def _end_running(self) -> None:
+        for process in list(self._running):
+            self._end(process)
 
     def _end(self, process: ShardProcess) -> None:
         process.close()

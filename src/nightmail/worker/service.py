@@ -149,14 +149,14 @@ class Service:
             if self._traces is not None:
                 ports = replace(ports, provider=self._traces.calls(ports.provider, run))
             pool = self._pool(run, ports)
-            if pool is not None and run.state is RunState.OPEN and not run.sealed and run.spec.limit is None:
-                size = sum(path.stat().st_size for path in ports.source.paths if path.exists())
-                if pool.expect(size):
-                    # They are not ready sooner. Once they are, an import here would keep them waiting.
-                    await asyncio.to_thread(load_arrow)
-            else:
-                drop_ahead()
             try:
+                if pool is not None and _builds_all(run):
+                    size = sum(path.stat().st_size for path in ports.source.paths if path.exists())
+                    if pool.expect(size):
+                        # They are not ready sooner. Once they are, an import here would keep them waiting.
+                        await asyncio.to_thread(load_arrow)
+                else:
+                    drop_ahead()
                 with telling_of(run.run_id):
                     if run.wish is None and run.finished_at is None:
                         await ports.provider.check()
@@ -214,6 +214,11 @@ class Service:
             base_url=run.spec.base_url, api_key=key
         )
         return provider
+
+
+def _builds_all(run: Run) -> bool:
+    """Is the source still to be read, and to its end?"""
+    return run.state is RunState.OPEN and not run.sealed and run.spec.limit is None
 
 
 def shards_for(run_id: RunId, task: PreparedTask, provider: Provider, source: Source, spool: Spool) -> Here:
