@@ -99,7 +99,7 @@ def start_ahead(size: int) -> None:
 def tell_ahead(task: str, model: str | None) -> None:
     """Tell a process that was started ahead which task it will probably be for, and `--model` if given."""
     for process in _ahead:
-        process.hint("\0".join((task, model or "")).encode())
+        process.hint(os.fsencode("\0".join((task, model or ""))))
 
 
 def taken_ahead() -> OrderProcess | None:

@@ -298,7 +298,7 @@ async def test_what_it_is_told_wrongly_harms_nothing(tmp_path, pools):
     (tmp_path / "ends.py").write_text("raise SystemExit(3)")
     processes.start_ahead(processes.WORTH_ONE + 1)
     (ahead,) = processes._ahead
-    for task in ("there is none", str(tmp_path / "ends.py"), str(tmp_path / "asking.py")):
+    for task in ("there is none", "no\udcfftext.py", str(tmp_path / "ends.py"), str(tmp_path / "asking.py")):
         processes.tell_ahead(task, "no-such-model")
 
     built = await pool_of(bench, pools).build(bench.order())

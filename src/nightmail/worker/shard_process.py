@@ -79,7 +79,7 @@ def serve(orders: IO[bytes], answers: IO[bytes]) -> None:
 def _take(hint: bytes) -> None:
     """Load a task and what its requests are counted with, which takes half a second, before it is sure that
     it will be done here. What is wrong with it is for the order to say."""
-    reference, model = hint.decode().split("\0")
+    reference, model = os.fsdecode(hint).split("\0")
     with suppress(BaseException):  # the user's module may raise anything while it is imported
         task = PreparedTask(load(reference), model=model or None)
         if task.template is not None:
