@@ -66,7 +66,7 @@ def test_what_is_read_at_once_is_what_each_line_says(lines: list[bytes]) -> None
     answers = read_answers(lines, Endpoint.CHAT)
 
     assert answers is not None
-    for at, text in enumerate(answers.texts):
+    for at, text in enumerate(answers.contents):
         if text is None:
             continue
         result = read_result(lines[at], Endpoint.CHAT)
@@ -83,12 +83,79 @@ def test_what_is_read_at_once_is_what_each_line_says(lines: list[bytes]) -> None
         )
 
 
+def vectors(*embeddings: Any, **changes: Any) -> bytes:
+    """The line of embeddings, with some of its fields others, or gone."""
+    data = [{"object": "embedding", "index": at, "embedding": each} for at, each in enumerate(embeddings)]
+    usage = {"prompt_tokens": 8, "total_tokens": 8}
+    body = {"object": "list", "data": data, "model": "text-embedding-3-small", "usage": usage}
+    row = {"custom_id": "run_7", "response": {"status_code": 200, "body": body}, "error": None}
+    for place in (*data, body, row["response"], row):
+        assert isinstance(place, dict)
+        for name in changes.keys() & place.keys():
+            place[name] = changes[name]
+            if changes[name] is GONE:
+                del place[name]
+    return json.dumps(row).encode()
+
+
+OF_VECTORS = {
+    "index": [GONE, None, 7, "0"],
+    "data": [[], None, [{"embedding": [1.0], "index": 1}, {"embedding": [2.0], "index": 0}], GONE],
+    "model": [None, GONE, "", '"embedding":[7]'],
+    "usage": [
+        None, GONE, {}, {"prompt_tokens": 0}, {"prompt_tokens": 3, "completion_tokens": 0},
+        {"prompt_tokens": 3, "completion_tokens": 2}, {"input_tokens": 4},
+        {"prompt_tokens": 3, "prompt_tokens_details": {"cached_tokens": 2}},
+    ],
+    **{name: VALUES[name] for name in ("status_code", "custom_id", "error", "body", "response")},
+}  # fmt: skip
+NUMBERS = st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-9, 2**70), max_size=3)
+EMBEDDINGS = NUMBERS | st.sampled_from(["AAAAPwAAgL4=", "not base64", "A", 7, None, [None], [[1.0]], ["1"]])
+VECTORS = st.builds(
+    lambda embeddings, changes: vectors(*embeddings, **changes),
+    st.lists(EMBEDDINGS, min_size=1, max_size=3),
+    st.fixed_dictionaries({}, optional={name: st.sampled_from(of) for name, of in OF_VECTORS.items()}),
+)
+ODD = [b"{", b"\xff", b"[]", b'"embedding":', b'"embedding":[', b'"embedding":[]', b'{"embedding":"']
+
+
+@given(st.lists(VECTORS | st.sampled_from(ODD), max_size=5))
+def test_vectors_read_at_once_are_what_each_line_says(lines: list[bytes]) -> None:
+    answers = read_answers(lines, Endpoint.EMBEDDINGS)
+
+    assert answers is not None
+    for at, found in enumerate(answers.contents):
+        if found is None:
+            continue
+        result = read_result(lines[at], Endpoint.EMBEDDINGS)
+        response = result.response
+        assert response is not None
+        assert response.vectors is not None
+        assert [list(each) for each in found] == [list(each) for each in response.vectors]
+        assert (result.custom_id, response.model) == (answers.custom_ids[at], answers.models[at])
+        assert response.usage == Usage(*(counts[at] for counts in answers.usages))
+        assert (response.finish, response.refusal, response.tier) == (Finish.COMPLETE, None, None)
+        assert answers.tiers[at] is None
+
+
+def test_documented_vectors_are_read_at_once_among_whatever_else() -> None:
+    lines = [b"no JSON", vectors([0.5, 2]), vectors([1.0], status_code=500), vectors("AAAAPwAAgL4=", [3.0])]
+
+    answers = read_answers(lines, Endpoint.EMBEDDINGS)
+
+    assert answers is not None
+    read = [found and [list(each) for each in found] for found in answers.contents]
+    assert read == [None, [[0.5, 2.0]], None, [[0.5, -0.25], [3.0]]]
+    assert answers.custom_ids[1] == "run_7"
+    assert [counts[1] for counts in answers.usages] == [8, 0, 0, 0]
+
+
 def test_a_documented_answer_is_read_at_once_among_whatever_else() -> None:
     for changes in ({}, {"refusal": GONE}, {"tool_calls": []}, {"service_tier": GONE}, {"error": GONE}):
         answers = read_answers([b"no JSON", line(**changes), line(finish_reason="length")], Endpoint.CHAT)
 
         assert answers is not None
-        assert answers.texts == [None, "yes", None]
+        assert answers.contents == [None, "yes", None]
         assert [counts[1] for counts in answers.usages] == [242, 17, 128, 0]
 
 

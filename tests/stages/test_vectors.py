@@ -19,6 +19,7 @@ VECTOR = pa.list_(pa.float32())
         [array("d", [0.5, -0.25]), array("d", []), array("d", [3.0])],
         [array("f", [0.5, -0.25]), array("f", []), array("f", [3.0])],
         [array("d", [0.5, -0.25]), array("f", []), array("d", [3.0])],
+        [memoryview(array("d", [0.5, -0.25])), memoryview(array("d")), memoryview(array("d", [3.0]))],
         [[0.5, -0.25], [], [3.0]],
     ],
 )

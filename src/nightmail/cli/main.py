@@ -19,6 +19,7 @@ from typing import Annotated
 
 import typer
 
+from nightmail.bulk import work_in_bulk
 from nightmail.cli.backup import backup, restore
 from nightmail.cli.demo import demo
 from nightmail.cli.doctor import doctor
@@ -38,7 +39,6 @@ from nightmail.cli.steer import cancel, pause, resume, retry
 from nightmail.cli.terminal import print_json
 from nightmail.cli.watch import watch
 from nightmail.cli.worker import worker
-from nightmail.memory import work_in_bulk
 
 _INTERRUPTED = 130  # what typer makes of a KeyboardInterrupt; older ones raise Abort
 

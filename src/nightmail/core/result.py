@@ -88,12 +88,14 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Answers(NamedTuple):
     """What many lines of a result file say: a column each, an item for every line.
 
-    Where `texts` has None, the line is anything but a complete answer with a text, and its other columns
-    mean nothing: it has to be read by itself. For the others they are what a `Result` of the line has.
+    `contents` has the text of each answer; for embeddings its vectors, each one packed into an object with
+    the buffer of an `array`. Where it has None, the line is anything but a complete answer with such a
+    content, and its other columns mean nothing: it has to be read by itself. For the others they are what a
+    `Result` of the line has.
     """
 
     custom_ids: list[str]
     models: list[str]
-    texts: list[str | None]
+    contents: list[str | list[memoryview[float]] | None]
     usages: Usages
     tiers: list[str | None]

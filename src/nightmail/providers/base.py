@@ -127,8 +127,8 @@ class Provider(Protocol):
         ...
 
     def read_answers(self, lines: Sequence[bytes], endpoint: Endpoint) -> Answers | None:
-        """What `read_result` says of those lines that are complete answers with a text, all at once; None
-        if there is no faster way to it than line by line."""
+        """What `read_result` says of those lines that are complete answers, all at once; None if there is
+        no faster way to it than line by line."""
         ...
 
     # calls

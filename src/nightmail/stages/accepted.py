@@ -17,7 +17,7 @@ from nightmail.stages.parts import ROWS_AT_ONCE, PartWriter
 from nightmail.stores.base import Asked
 
 # Lines of so many bytes are enough, however few they are: a row of embeddings is large.
-BYTES_AT_ONCE = 16_000_000
+BYTES_AT_ONCE = 5_000_000
 PICO = 1_000_000_000_000
 
 

@@ -52,9 +52,9 @@ def good_lines(
 
 def _outputs(answers: Answers, task: PreparedTask) -> list[Any]:
     """The output in each line; `UNREAD` for one that is no good answer."""
-    texts = [text for text in answers.texts if text is not None]
-    read = task.read_all(texts)
-    if len(texts) == len(answers.texts):
+    contents = [content for content in answers.contents if content is not None]
+    read = task.read_all(contents)
+    if len(contents) == len(answers.contents):
         return read
     found = iter(read)
-    return [UNREAD if text is None else next(found) for text in answers.texts]
+    return [UNREAD if content is None else next(found) for content in answers.contents]

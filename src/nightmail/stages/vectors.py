@@ -58,24 +58,25 @@ def of_size(vectors: pa.Array, size: int) -> pa.Array:
 
 def _are_packed(values: Any) -> bool:
     return isinstance(values, list) and all(
-        type(value) is array and value.typecode in ("d", "f") for value in values
+        type(value) in (array, memoryview) and memoryview(value).format in ("d", "f") for value in values
     )
 
 
-def _vectors(values: Sequence[array[float]]) -> pa.Array:
+def _vectors(values: Sequence[array[float] | memoryview[float]]) -> pa.Array:
     import pyarrow as pa
 
-    numbers = [_packed(values, typecode) for typecode in dict.fromkeys(value.typecode for value in values)]
-    if len(numbers) == 1:
-        return pa.ListArray.from_arrays(_offsets(values), numbers[0])
+    views: list[memoryview[Any]] = [memoryview(value) for value in values]
+    formats = {view.format for view in views}
+    if len(formats) == 1:
+        return pa.ListArray.from_arrays(_offsets(values), _packed(views, formats.pop()))
     # Servers of both kinds in one run: rare enough to go the long way.
-    return pa.array([value.tolist() for value in values], type=pa.list_(pa.float32()))
+    return pa.array([view.tolist() for view in views], type=pa.list_(pa.float32()))
 
 
-def _packed(values: Sequence[array[float]], typecode: str) -> pa.Array:
+def _packed(values: Sequence[memoryview[Any]], format: str) -> pa.Array:
     import pyarrow as pa
 
-    kind = pa.float64() if typecode == "d" else pa.float32()
+    kind = pa.float64() if format == "d" else pa.float32()
     # Nothing is decoded. Put together first: an Arrow array for each would take three times as long.
     together = pa.py_buffer(b"".join(values))
     numbers = pa.Array.from_buffers(kind, together.size // values[0].itemsize, [None, together])

@@ -154,10 +154,10 @@ class PreparedTask:
         """The output in an answer, or why there is none. Never raises for a bad answer."""
         return judge(self._parse, response)
 
-    def read_all(self, texts: Sequence[str]) -> list[Any]:
-        """The outputs of complete answers to a task that `only_reads`, by their texts; `UNREAD` for each
-        that has to be judged by itself."""
-        return self._reader.read_all(texts)
+    def read_all(self, contents: Sequence[Any]) -> list[Any]:
+        """The outputs of complete answers to a task that `only_reads`, by their contents (see `Answers`);
+        `UNREAD` for each that has to be judged by itself."""
+        return self._reader.read_all(contents)
 
     def check(self, output: Any, record: Any) -> str | None:
         """The complaint of the task's own check, or None if the output is good."""

@@ -54,8 +54,9 @@ class Reader(Protocol):
         """The output. Raises `Unreadable`."""
         ...
 
-    def read_all(self, texts: Sequence[str]) -> list[Any]:
-        """The outputs of complete answers by their texts, `UNREAD` for each that `read` has to see."""
+    def read_all(self, contents: Sequence[Any]) -> list[Any]:
+        """The outputs of complete answers by their contents (see `Answers`), `UNREAD` for each that `read`
+        has to see."""
         ...
 
     def rows(self, outputs: Sequence[Any]) -> list[dict[str, Any]]:
@@ -117,8 +118,10 @@ class VectorReader:
             raise Unreadable(Rejection.SCHEMA, f"the answer holds {len(vectors)} vectors instead of one")
         return vectors[0]
 
-    def read_all(self, texts: Sequence[str]) -> list[Any]:
-        return [UNREAD] * len(texts)
+    def read_all(self, contents: Sequence[Sequence[Any]]) -> list[Any]:
+        if self._several:
+            return list(contents)
+        return [vectors[0] if len(vectors) == 1 else UNREAD for vectors in contents]
 
     def rows(self, outputs: Sequence[Any]) -> list[dict[str, Any]]:
         return [{self._column: output} for output in outputs]
@@ -168,8 +171,8 @@ class ModerationReader:
             raise Unreadable(Rejection.SCHEMA, f"the answer holds {len(results)} results instead of one")
         return msgspec.structs.asdict(results[0])
 
-    def read_all(self, texts: Sequence[str]) -> list[Any]:
-        return [UNREAD] * len(texts)
+    def read_all(self, contents: Sequence[Any]) -> list[Any]:
+        return [UNREAD] * len(contents)
 
     def rows(self, outputs: Sequence[Any]) -> list[dict[str, Any]]:
         return list(outputs)

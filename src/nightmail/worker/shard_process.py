@@ -14,7 +14,7 @@ from typing import IO
 
 import msgspec
 
-from nightmail.memory import work_in_bulk
+from nightmail.bulk import work_in_bulk
 from nightmail.processes import DONE, FAILED, HINT, receive, send
 from nightmail.stages.shards import (
     BuildOrder,

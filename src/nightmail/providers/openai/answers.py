@@ -113,15 +113,15 @@ class Unanswered(msgspec.Struct, frozen=True):
     error: msgspec.Raw
 
 
-def read_extract(body: msgspec.Raw, extract: Extract) -> Response:
+def read_extract(body: msgspec.Raw, extract: Extract, whole: Whole) -> Response:
     """An embeddings answer whose vectors were taken out. Raises `ValueError` if it is not as documented."""
     answer = _decode_vectors(body)
     if not answer.data or answer.error is not None:
         raise ValueError("not an answer with vectors")
-    texts = [extract.lists[int(bytes(vector.embedding))] for vector in _in_order(answer.data)]
+    texts = [extract.texts[int(bytes(vector.embedding))] for vector in _in_order(answer.data)]
     return Response(
         model=answer.model or "",
-        whole=msgspec.Raw(extract.whole(bytes(body))),
+        whole=whole,
         vectors=[numbers_in(text) for text in texts],
         usage=_counted(answer.usage),
     )

@@ -1,4 +1,4 @@
-"""Lines as nearly all are, read many at a time: one complete chat answer in each. Pure.
+"""Lines as nearly all are, read many at a time: one complete chat answer, or embeddings, in each. Pure.
 
 The types below are narrow: whatever is not exactly so is left to `lines.read_result`, which says the same of
 the rest. Of an answer nothing is made here but what is counted and kept; as an object for each, reading
@@ -15,6 +15,7 @@ import msgspec
 from nightmail.core.request import Endpoint
 from nightmail.core.result import Answers
 from nightmail.core.usage import Usages
+from nightmail.providers.openai.vectors import extract, packed_numbers
 
 _Some = Annotated[str, msgspec.Meta(min_length=1)]
 _Counted = Annotated[int, msgspec.Meta(ge=1)]
@@ -70,7 +71,42 @@ class _Row(msgspec.Struct, gc=False):
     error: None = None
 
 
+class _Vector(msgspec.Struct, gc=False):
+    embedding: int  # the vector's number in the extract
+    index: int | None = None
+
+
+class _VectorUsage(msgspec.Struct, gc=False):
+    prompt_tokens: _Counted
+    completion_tokens: Literal[0] | None = None
+    prompt_tokens_details: None = None
+    completion_tokens_details: None = None
+    input_tokens: None = None
+    output_tokens: None = None
+    input_tokens_details: None = None
+    output_tokens_details: None = None
+
+
+class _VectorBody(msgspec.Struct, gc=False):
+    model: str
+    data: list[_Vector]
+    usage: _VectorUsage
+    error: None = None
+
+
+class _VectorResponse(msgspec.Struct, gc=False):
+    status_code: Literal[200]
+    body: _VectorBody
+
+
+class _VectorRow(msgspec.Struct, gc=False):
+    custom_id: _Some
+    response: _VectorResponse
+    error: None = None
+
+
 _decode = msgspec.json.Decoder(_Row).decode
+_decode_vectors = msgspec.json.Decoder(_VectorRow).decode
 _usage = _Usage(prompt_tokens=1, completion_tokens=1)
 _body = _Body(model="", choices=(_Choice(message=_Message(content=""), finish_reason="stop"),), usage=_usage)
 # Stands for a line of any other kind. No line gives an empty text.
@@ -79,8 +115,12 @@ _OTHER = _Row(custom_id="", response=_Response(status_code=200, body=_body))
 
 def read_answers(lines: Sequence[bytes], endpoint: Endpoint) -> Answers | None:
     """See `nightmail.providers.base.Provider.read_answers`."""
-    if endpoint is not Endpoint.CHAT:
-        return None
+    if endpoint is Endpoint.EMBEDDINGS:
+        return _embeddings(lines)
+    return _chats(lines) if endpoint is Endpoint.CHAT else None
+
+
+def _chats(lines: Sequence[bytes]) -> Answers:
     try:
         rows = [_decode(line) for line in lines]
     except _NOT_SO:
@@ -90,7 +130,7 @@ def read_answers(lines: Sequence[bytes], endpoint: Endpoint) -> Answers | None:
     return Answers(
         custom_ids=[row.custom_id for row in rows],
         models=[body.model for body in bodies],
-        texts=[body.choices[0].message.content or None for body in bodies],
+        contents=[body.choices[0].message.content or None for body in bodies],
         usages=Usages(
             [usage.prompt_tokens for usage in usages],
             [usage.completion_tokens for usage in usages],
@@ -109,3 +149,38 @@ def _read(line: bytes) -> _Row:
         return _decode(line)
     except _NOT_SO:
         return _OTHER
+
+
+def _embeddings(lines: Sequence[bytes]) -> Answers:
+    read = [_read_vectors(line) for line in lines]
+    nothing = [0] * len(read)
+    return Answers(
+        custom_ids=[row.custom_id if row else "" for row, _ in read],
+        models=[row.response.body.model if row else "" for row, _ in read],
+        contents=[vectors for _, vectors in read],
+        usages=Usages(
+            [row.response.body.usage.prompt_tokens if row else 0 for row, _ in read],
+            nothing,
+            nothing,
+            nothing,
+        ),
+        tiers=[None] * len(read),
+    )
+
+
+def _read_vectors(line: bytes) -> tuple[_VectorRow, list[memoryview[float]]] | tuple[None, None]:
+    """The line without its vectors, and these; nothing if it is anything but a complete answer."""
+    try:
+        found = extract(line)
+        row = _decode_vectors(found.line) if found else None
+        if found is None or row is None or not _are_in_order(row.response.body.data, len(found.texts)):
+            return None, None
+        return row, [packed_numbers(text) for text in found.texts]
+    except _NOT_SO:
+        return None, None
+
+
+def _are_in_order(data: list[_Vector], count: int) -> bool:
+    return len(data) == count and all(
+        vector.embedding == at and vector.index in (None, at) for at, vector in enumerate(data)
+    )

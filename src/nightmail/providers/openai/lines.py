@@ -173,7 +173,7 @@ def _embedded(line: bytes) -> Result | None:
         reply = row.response
         if reply is None or reply.status_code != 200 or row.error is not None or not row.custom_id:
             return None
-        answer = read_extract(reply.body, found)
+        answer = read_extract(reply.body, found, (_body_in, line))
     except _NOT_JSON:
         return None
     return Result(custom_id=row.custom_id, outcome=Outcome.SUCCEEDED, response=answer)

@@ -22,40 +22,34 @@ except ImportError:  # no wheel for this Python
 _QUOTE = ord(b'"')
 # Nowhere but in front of a vector: inside of a string its quotes would be escaped.
 _KEY = b'"embedding":'
+_CLOSING = {b"[": b"]", b'"': b'"'}
 
 
 class Extract(msgspec.Struct, frozen=True):
-    """A result line without its vectors. Where one was stands its number in `lists`."""
+    """A result line without its vectors. Where one was stands its number in `texts`."""
 
     line: bytes
-    lists: list[bytes]
-
-    def whole(self, part: bytes) -> bytes:
-        """A part of the line as it was, the vectors in it."""
-        first, *others = part.split(_KEY)
-        restored = [first]
-        for other in others:
-            number = other[: len(other) - len(other.lstrip(b"0123456789"))]
-            restored += (_KEY, self.lists[int(number)], other[len(number) :])
-        return b"".join(restored)
+    texts: list[bytes]
 
 
 def extract(line: bytes) -> Extract | None:
-    """What is left of a line that holds lists of numbers, so that 20,000 bytes for each need not be looked
-    through twice; None if it holds none, or something odd in their place."""
+    """What is left of a line that holds lists of numbers, or base64, so that 20,000 bytes for each need not
+    be looked through twice; None if it holds none, or something odd in their place."""
     pieces: list[bytes] = []
-    lists: list[bytes] = []
+    texts: list[bytes] = []
     read_to = 0
     while (key_at := line.find(_KEY, read_to)) >= 0:
         begin = key_at + len(_KEY)
-        end = line.find(b"]", begin) + 1
-        text = line[begin:end]
-        if not text[:100].lstrip().startswith(b"["):
+        while line[begin : begin + 1] == b" ":
+            begin += 1
+        if (closing := _CLOSING.get(line[begin : begin + 1])) is None:
             return None
-        pieces += (line[read_to:begin], b"%d" % len(lists))
-        lists.append(text)
+        if (end := line.find(closing, begin + 1) + 1) == 0:
+            return None
+        pieces += (line[read_to:begin], b"%d" % len(texts))
+        texts.append(line[begin:end])
         read_to = end
-    return Extract(b"".join((*pieces, line[read_to:])), lists) if lists else None
+    return Extract(b"".join((*pieces, line[read_to:])), texts) if texts else None
 
 
 def numbers_in(raw: msgspec.Raw | bytes) -> array[float]:
@@ -63,18 +57,21 @@ def numbers_in(raw: msgspec.Raw | bytes) -> array[float]:
 
     Raises `msgspec.ValidationError` if it is neither.
     """
-    text = bytes(raw)
+    view = packed_numbers(bytes(raw))
+    return array("d" if view.format == "d" else "f", view.tobytes())
+
+
+def packed_numbers(text: bytes) -> memoryview[float]:
+    """The same, where the parser put them."""
     if text[0] == _QUOTE:
-        return _from_base64(msgspec.json.decode(text, type=str))
+        return memoryview(_from_base64(msgspec.json.decode(text, type=str)))
     # A list in the list would be read as if its brackets were not there.
     if simdjson is not None and text.rfind(b"[") == text.find(b"["):
         with suppress(ValueError, TypeError, RuntimeError):
             values = simdjson.Parser().parse(text)
             if isinstance(values, simdjson.Array):
-                numbers = array("d")
-                numbers.frombytes(memoryview(values.as_buffer(of_type="d")))
-                return numbers
-    return array("d", msgspec.json.decode(text, type=list[float]))
+                return memoryview(values.as_buffer(of_type="d")).cast("d")
+    return memoryview(array("d", msgspec.json.decode(text, type=list[float])))
 
 
 def _from_base64(text: str) -> array[float]:

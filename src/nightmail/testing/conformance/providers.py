@@ -193,13 +193,13 @@ async def _files_can_be_deleted(provider: Provider, finished: RemoteBatch, lacks
 def _are_read_at_once_alike(answers: Answers | None, results: list[Result]) -> None:
     if answers is None:
         return
-    assert len(answers.texts) == len(results), "read_answers: an item for every line"
-    for at, (text, result) in enumerate(zip(answers.texts, results, strict=True)):
+    assert len(answers.contents) == len(results), "read_answers: an item for every line"
+    for at, (text, result) in enumerate(zip(answers.contents, results, strict=True)):
         if text is None:
             continue
         usage = Usage(*(counts[at] for counts in answers.usages))
         told = (answers.custom_ids[at], text, answers.models[at], usage, answers.tiers[at])
-        assert result.response is not None, "read_answers: texts are of answers"
+        assert result.response is not None, "read_answers: contents are of answers"
         response = result.response
         read = (result.custom_id, response.text, response.model, response.usage, response.tier)
         assert told == read, "read_answers: says what read_result says"

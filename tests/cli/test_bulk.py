@@ -11,7 +11,7 @@ import pytest
 PIECES = 50
 FAULTS = """
 import gc, resource, sys, threading
-from nightmail.memory import LOOK_EVERY, work_in_bulk
+from nightmail.bulk import LOOK_EVERY, work_in_bulk
 
 if sys.argv[1] == "in bulk":
     work_in_bulk()
