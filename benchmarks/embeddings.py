@@ -2,8 +2,9 @@
 
 A run of nightmail with default options waits for its batches. Measured is the time from the moment when
 all of them have ended: result files fetched and kept, read, checked, written as `fixed_size_list<float>`,
-until the process has ended. Beside it, in a process of its own, `json.loads` for each line of the same files:
-nothing is fetched, kept or written there.
+until the process has ended. Then once more, with the files fetched before the first is read (`fetched.py`):
+what is measured begins when all are here. Beside both, in a process of its own, `json.loads` for each line of
+the same files: nothing is fetched, kept or written there.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 from urllib.request import urlopen
 
 HERE = Path(__file__).resolve().parent
@@ -53,24 +56,52 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--records", type=int, default=50_000, help="each of 1,536 numbers (50000)")
-    parser.add_argument("--port", type=int, default=0, help="of the provider (a free one)")
+    parser.add_argument("--rounds", type=int, default=1, help="the median by wall time is shown (1)")
     parser.add_argument("--folder", type=Path, help="where the files are put (a temporary folder): 3 GB")
     given = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="nightmail-embeddings-", dir=given.folder))
-    try:
-        _measure(folder, given.records, given.port or _free_port())
-    finally:
-        shutil.rmtree(folder)
+    ways = {"as it is": ["-m", "nightmail"], "from the files": [str(HERE / "fetched.py")], "json.loads": []}
+    measured: dict[str, list[Measured]] = {name: [] for name in ways}
+    for _ in range(given.rounds):
+        for name, program in ways.items():
+            if program:
+                folder = Path(tempfile.mkdtemp(prefix="nightmail-embeddings-", dir=given.folder))
+                try:
+                    ours, loop, size = _measure(folder, program, given.records)
+                finally:
+                    shutil.rmtree(folder)
+                measured[name].append(ours)
+                measured["json.loads"].append(loop)
+    print(f"{given.records:,} embeddings of {vector_server.DIMENSIONS} numbers, {size / 1e6:,.0f} MB of JSON")
+    print(f"{'':<24}{'wall, s':>10}{'CPU, s':>10}{'largest process, MB':>22}{'times json.loads':>20}")
+    shown = {name: sorted(each)[len(each) // 2] for name, each in measured.items()}
+    for name, (wall, cpu, peak) in shown.items():
+        faster = shown["json.loads"].wall / wall
+        print(f"{name:<24}{wall:>10.2f}{cpu:>10.2f}{peak / 1e6:>22,.0f}{faster:>20.1f}")
 
 
-def _measure(folder: Path, records: int, port: int) -> None:
-    files = folder / "provider"
+class Measured(NamedTuple):
+    """Seconds, and the peak of the largest process in bytes."""
+
+    wall: float
+    cpu: float
+    peak: int
+
+
+def _measure(folder: Path, program: list[str], records: int) -> tuple[Measured, Measured, int]:
+    """Nightmail, `json.loads` over the same files, and their bytes."""
+    files, port = folder / "provider", _free_port()
     files.mkdir()
     (folder / "task.py").write_text(TASK)
     with (folder / "input.jsonl").open("w") as source:
         for number in range(records):
             source.write(json.dumps({"id": number, "text": f"package number {number} of the archive"}) + "\n")
-    environment = {**os.environ, "OPENAI_API_KEY": "none", "PYTHONPATH": os.pathsep.join(sys.path[:2])}
+    fetched = folder / "fetched"
+    environment = {
+        **os.environ,
+        "OPENAI_API_KEY": "none",
+        "PYTHONPATH": os.pathsep.join(sys.path[:2]),
+        "FETCHED": str(fetched),
+    }
     server = subprocess.Popen(
         [
             sys.executable,
@@ -84,13 +115,13 @@ def _measure(folder: Path, records: int, port: int) -> None:
     try:
         _until_up(server, port)
         command = [
-            sys.executable, "-m", "nightmail", "run", "task.py", "--input", "input.jsonl", "--key", "id",
+            sys.executable, *program, "run", "task.py", "--input", "input.jsonl", "--key", "id",
             "--output", "output.parquet", "--home", "home", "--poll-interval", "0.1",
             "--base-url", f"http://127.0.0.1:{port}/v1",
         ]  # fmt: skip
         with (folder / "log.txt").open("wb") as log:
             ours = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
-            wall, cpu, peak = _watch(ours, port, records)
+            measured = _watch(ours, lambda: _began(fetched, port, records, from_files=program[0] != "-m"))
     finally:
         server.terminate()
         server.wait()
@@ -98,20 +129,21 @@ def _measure(folder: Path, records: int, port: int) -> None:
         raise SystemExit((folder / "log.txt").read_text()[-2_000:])
     _check(folder / "output.parquet", records)
     results = sorted((folder / "home" / "spool").glob("*/results/*.output.jsonl"))
-    size = sum(path.stat().st_size for path in results)
     told = subprocess.run(
         [sys.executable, "-c", LOOP, *results], capture_output=True, check=True, text=True
     ).stdout
-    loop_wall, loop_cpu = json.loads(told)
-    print(f"{records:,} embeddings of {vector_server.DIMENSIONS} numbers, {size / 1e6:,.0f} MB of JSON")
-    print(f"{'':<24}{'wall, s':>10}{'CPU, s':>10}{'largest process, MB':>22}")
-    print(f"{'nightmail':<24}{wall:>10.2f}{cpu:>10.2f}{peak / 1e6:>22,.0f}")
-    print(f"{'json.loads':<24}{loop_wall:>10.2f}{loop_cpu:>10.2f}")
-    print(f"{'ratio':<24}{loop_wall / wall:>10.1f}{loop_cpu / cpu:>10.1f}")
+    return measured, Measured(*json.loads(told), 0), sum(path.stat().st_size for path in results)
 
 
-def _watch(ours: subprocess.Popen[bytes], port: int, records: int) -> tuple[float, float, int]:
-    """Wall and CPU seconds from the last batch's end to the process's; the peak of the largest process."""
+def _began(fetched: Path, port: int, records: int, *, from_files: bool) -> float | None:
+    """When what is measured began; None if it has not."""
+    if from_files:
+        return float(fetched.read_text() or "nan") if fetched.exists() else None
+    return time.time() if _made(port) >= records else None
+
+
+def _watch(ours: subprocess.Popen[bytes], began: Callable[[], float | None]) -> Measured:
+    """What it takes from then to the end of the process."""
     peaks: list[int] = [0]
     over = threading.Event()
 
@@ -122,19 +154,18 @@ def _watch(ours: subprocess.Popen[bytes], port: int, records: int) -> tuple[floa
     watching = threading.Thread(target=look)
     watching.start()
     try:
-        while _made(port) < records:
+        while (since := began()) is None:
             if ours.poll() is not None:
-                return 0.0, 0.0, 0
+                return Measured(0.0, 0.0, 0)
             time.sleep(0.02)
-        began = time.perf_counter()
         used = sum(map(process.cpu_seconds, process.family(ours.pid)))
         _, status, usage = os.wait4(ours.pid, 0)
-        wall = time.perf_counter() - began
+        wall = time.time() - since
     finally:
         over.set()
         watching.join()
     ours.returncode = os.waitstatus_to_exitcode(status)
-    return wall, usage.ru_utime + usage.ru_stime - used, max(peaks)
+    return Measured(wall, usage.ru_utime + usage.ru_stime - used, max(peaks))
 
 
 def _made(port: int) -> int:

@@ -122,7 +122,7 @@ def read_extract(body: msgspec.Raw, extract: Extract, whole: Whole) -> Response:
     return Response(
         model=answer.model or "",
         whole=whole,
-        vectors=[numbers_in(text) for text in texts],
+        vectors=[numbers_in(msgspec.Raw(text)) for text in texts],
         usage=_counted(answer.usage),
     )
 

@@ -15,7 +15,7 @@ import msgspec
 from nightmail.core.request import Endpoint
 from nightmail.core.result import Answers
 from nightmail.core.usage import Usages
-from nightmail.providers.openai.vectors import extract, packed_numbers
+from nightmail.providers.openai.vectors import Numbers, extract
 
 _Some = Annotated[str, msgspec.Meta(min_length=1)]
 _Counted = Annotated[int, msgspec.Meta(ge=1)]
@@ -152,7 +152,8 @@ def _read(line: bytes) -> _Row:
 
 
 def _embeddings(lines: Sequence[bytes]) -> Answers:
-    read = [_read_vectors(line) for line in lines]
+    numbers = Numbers()
+    read = [_read_vectors(line, numbers) for line in lines]
     nothing = [0] * len(read)
     return Answers(
         custom_ids=[row.custom_id if row else "" for row, _ in read],
@@ -168,19 +169,23 @@ def _embeddings(lines: Sequence[bytes]) -> Answers:
     )
 
 
-def _read_vectors(line: bytes) -> tuple[_VectorRow, list[memoryview[float]]] | tuple[None, None]:
+def _read_vectors(
+    line: bytes, numbers: Numbers
+) -> tuple[_VectorRow, list[memoryview[float]]] | tuple[None, None]:
     """The line without its vectors, and these; nothing if it is anything but a complete answer."""
-    try:
-        found = extract(line)
-        row = _decode_vectors(found.line) if found else None
-        if found is None or row is None or not _are_in_order(row.response.body.data, len(found.texts)):
-            return None, None
-        return row, [packed_numbers(text) for text in found.texts]
-    except _NOT_SO:
+    if (found := extract(line)) is None:
         return None, None
+    try:
+        row = _decode_vectors(found.line)
+        if _are_in_order(row.response.body.data, len(found.texts)):
+            return row, [numbers.view(text) for text in found.texts]
+    except _NOT_SO:
+        pass
+    return None, None
 
 
 def _are_in_order(data: list[_Vector], count: int) -> bool:
-    return len(data) == count and all(
-        vector.embedding == at and vector.index in (None, at) for at, vector in enumerate(data)
-    )
+    for at, vector in enumerate(data):
+        if vector.embedding != at or (vector.index != at and vector.index is not None):
+            return False
+    return len(data) == count

@@ -10,7 +10,6 @@ import base64
 import binascii
 import sys
 from array import array
-from contextlib import suppress
 
 import msgspec
 
@@ -22,6 +21,7 @@ except ImportError:  # no wheel for this Python
 _QUOTE = ord(b'"')
 # Nowhere but in front of a vector: inside of a string its quotes would be escaped.
 _KEY = b'"embedding":'
+_ODD = (ValueError, TypeError, RuntimeError)  # of simdjson: no list of numbers
 _CLOSING = {b"[": b"]", b'"': b'"'}
 
 
@@ -52,26 +52,34 @@ def extract(line: bytes) -> Extract | None:
     return Extract(b"".join((*pieces, line[read_to:])), texts) if texts else None
 
 
-def numbers_in(raw: msgspec.Raw | bytes) -> array[float]:
-    """The numbers of an embedding: 64-bit from a list, 32-bit from base64 (`encoding_format`).
+class Numbers:
+    """Reads embeddings, one after the other; used by one thread."""
 
-    Raises `msgspec.ValidationError` if it is neither.
-    """
-    view = packed_numbers(bytes(raw))
+    def __init__(self) -> None:
+        self._parser = None if simdjson is None else simdjson.Parser()
+
+    def view(self, text: bytes) -> memoryview[float]:
+        """The numbers of an embedding, packed: 64-bit from a list, 32-bit from base64 (`encoding_format`).
+
+        Raises `msgspec.ValidationError` if it is neither.
+        """
+        if text[0] == _QUOTE:
+            return memoryview(_from_base64(msgspec.json.decode(text, type=str)))
+        # A list in the list would be read as if its brackets were not there.
+        if self._parser is not None and text.find(b"[", 1) < 0:
+            try:
+                values = self._parser.parse(text)
+                if isinstance(values, simdjson.Array):
+                    return memoryview(values.as_buffer(of_type="d")).cast("d")
+            except _ODD:
+                pass
+        return memoryview(array("d", msgspec.json.decode(text, type=list[float])))
+
+
+def numbers_in(raw: msgspec.Raw) -> array[float]:
+    """The same for one, as an array. Raises `msgspec.ValidationError`."""
+    view = Numbers().view(bytes(raw))
     return array("d" if view.format == "d" else "f", view.tobytes())
-
-
-def packed_numbers(text: bytes) -> memoryview[float]:
-    """The same, where the parser put them."""
-    if text[0] == _QUOTE:
-        return memoryview(_from_base64(msgspec.json.decode(text, type=str)))
-    # A list in the list would be read as if its brackets were not there.
-    if simdjson is not None and text.rfind(b"[") == text.find(b"["):
-        with suppress(ValueError, TypeError, RuntimeError):
-            values = simdjson.Parser().parse(text)
-            if isinstance(values, simdjson.Array):
-                return memoryview(values.as_buffer(of_type="d")).cast("d")
-    return memoryview(array("d", msgspec.json.decode(text, type=list[float])))
 
 
 def _from_base64(text: str) -> array[float]:
