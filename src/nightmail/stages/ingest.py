@@ -11,6 +11,7 @@ from nightmail.core.polling import GRACE
 from nightmail.core.run import Run
 from nightmail.errors import ProviderUnavailable, RequestRefused
 from nightmail.stages.ports import Access, tell
+from nightmail.stages.unseen import believe_unseen
 from nightmail.stages.verdicts import RESULT_KINDS, results_name
 from nightmail.telemetry import EventName
 
@@ -27,18 +28,19 @@ async def ingest(ports: Access, run: Run, batch: Batch, *, patient: bool) -> Bat
         batch = await ports.store.batches.record(ports.lease, batch, None, now=now, ended_at=now)
     for kind, file_id in zip(RESULT_KINDS, (batch.output_file_id, batch.error_file_id), strict=True):
         if file_id is not None:
-            await _fetch(ports, batch, kind, file_id, patient=patient)
+            await _fetch(ports, run, batch, kind, file_id, patient=patient)
     return await ports.store.batches.record(
         ports.lease, batch, None, now=ports.clock.now(), ingested_at=ports.clock.now()
     )
 
 
-async def _fetch(ports: Access, batch: Batch, kind: str, file_id: str, *, patient: bool) -> None:
+async def _fetch(ports: Access, run: Run, batch: Batch, kind: str, file_id: str, *, patient: bool) -> None:
     name = results_name(ports.run_id, batch, kind)
     try:
         with ports.spool.receiving(name) as hidden:
             size = await ports.provider.fetch(file_id, hidden)
     except RequestRefused as error:
+        believe_unseen(ports, run, batch)
         recent = batch.ended_at is not None and ports.clock.now() - batch.ended_at < GRACE
         if error.status != GONE and (recent or patient):
             # Files may be readable later than they are named, and what is in them is paid. The time alone

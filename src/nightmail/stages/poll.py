@@ -15,6 +15,7 @@ from nightmail.stages.extras import ask_to_end
 from nightmail.stages.hurry import end_if_late
 from nightmail.stages.ports import Access
 from nightmail.stages.seen import seen_of
+from nightmail.stages.unseen import believe_unseen
 
 # From so many batches on, one list call is cheaper than asking after each.
 LIST_FROM = 6
@@ -48,6 +49,7 @@ async def poll(ports: Access, run: Run, batch: Batch) -> Batch:
     try:
         remote = await ports.provider.poll(batch.provider_batch_id)
     except NotFound as error:
+        believe_unseen(ports, run, batch)
         now = ports.clock.now()
         lost_at = min(batch.ended_at or now, now)
         if now - lost_at < GRACE:

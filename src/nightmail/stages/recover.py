@@ -12,6 +12,7 @@ from nightmail.providers.base import RemoteBatch
 from nightmail.stages.extras import take_in
 from nightmail.stages.ports import Ports
 from nightmail.stages.submit import record_submitted
+from nightmail.stages.unseen import believe_unseen
 from nightmail.telemetry import EventName
 
 
@@ -50,6 +51,7 @@ async def recover(ports: Ports, run: Run, batch: Batch) -> Batch:
     if found.adopt is not None:
         seek_at = seek_again_at(batch.submitted_at, listed_at=now)
         return await record_submitted(ports, run, batch, remotes[found.adopt], seek_at=seek_at)
+    believe_unseen(ports, run, batch)
     if found.wait_until is not None:
         due_at = min(found.wait_until, now + delay(batch.polls + 1, chance=ports.clock.chance()))
         return await ports.store.batches.record(

@@ -15,16 +15,21 @@ from collections.abc import Sequence
 
 from nightmail.core.batch import Batch
 from nightmail.core.recovery import unclaimed
+from nightmail.core.run import Run
 from nightmail.errors import RequestRefused, Unsupported
 from nightmail.stages.extras import take_in
 from nightmail.stages.ports import Access
 from nightmail.stages.recover import candidate
+from nightmail.stages.unseen import believe_unseen
 
 
-async def seek(access: Access, batches: Sequence[Batch]) -> None:
-    """Take in what the provider has besides these batches, by one list for all of them."""
+async def seek(access: Access, run: Run, batches: Sequence[Batch]) -> None:
+    """Take in what the provider has besides these batches of a run, by one list for all of them."""
     try:
         remotes = {remote.id: remote async for remote in access.provider.find()}
+        for batch in batches:
+            if batch.provider_batch_id not in remotes:
+                believe_unseen(access, run, batch)
     except (Unsupported, RequestRefused):
         # Nobody can look any more; `nightmail doctor` says so too.
         remotes = {}

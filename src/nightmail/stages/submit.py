@@ -37,6 +37,7 @@ from nightmail.stages.ports import Access, Ports, tell
 from nightmail.stages.refused import settle_refused
 from nightmail.stages.seen import seen_of
 from nightmail.stages.tidy import tidy
+from nightmail.stages.unseen import is_of_another_key
 from nightmail.telemetry import EventName
 
 # A file is sometimes not visible to the create call for some seconds after its upload (facts E.8).
@@ -53,10 +54,13 @@ def is_fresh(stated_at: datetime | None, now: datetime) -> bool:
 
 async def submit(ports: Ports, run: Run, batch: Batch) -> Batch | Hold:
     """Submit a planned batch, or say why it has to wait; or give it up, to be cut anew, if the provider
-    would refuse it for its size.
+    would refuse it for its size or another key is used now.
 
     Raises `ProviderError` after the batch has been put back to planned, except where its fate is
     unknown: then it is doubtful, and nothing is raised."""
+    if is_of_another_key(ports, batch):
+        # Cut for that key's account, and its file, if it has one, cannot be used with this one.
+        return await ports.store.batches.record_recalled(ports.lease, batch)
     limits = limits_for(ports.provider, run.spec, batch.model, batch.endpoint, batch.mode)
     claimed = await ports.store.batches.claim_submit(
         ports.lease,

@@ -177,7 +177,7 @@ class Driver:
         return await finish(self._ports, run, self._stop)
 
     def _start_stages(self, run: Run, batches: list[Batch], now: datetime) -> None:
-        self._start_seeking(batches, now)
+        self._start_seeking(run, batches, now)
         looks: list[Batch] = []
         room = {True: TRANSFERS, False: CALLING}  # by whether it is a batch
         for batch in batches:
@@ -204,11 +204,11 @@ class Driver:
             look = partial(look_at, self._ports, run, looks, self._troubles, self._holds)
             self._underway.start(looks, look)
 
-    def _start_seeking(self, batches: list[Batch], now: datetime) -> None:
+    def _start_seeking(self, run: Run, batches: list[Batch], now: datetime) -> None:
         """While the list cannot be had, these batches go on; only their ends wait for it."""
         due = [each for each in batches if is_time_to_seek(each.seek_at, now) and each not in self._underway]
         if due and self._troubles.may_ask():
-            self._underway.start(due, lambda: self._troubles.guard(seek(self._ports, due)))
+            self._underway.start(due, lambda: self._troubles.guard(seek(self._ports, run, due)))
 
     def _may_send(self, run: Run, batch: Batch, now: datetime) -> bool:
         """May this batch, planned or in the middle of its calls, send something now?"""
