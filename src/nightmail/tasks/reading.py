@@ -55,8 +55,7 @@ class Reader(Protocol):
         ...
 
     def read_all(self, contents: Sequence[Any]) -> list[Any]:
-        """The outputs of complete answers by their contents (see `Answers`), `UNREAD` for each that `read`
-        has to see."""
+        """The outputs of complete answers by their contents (see `Answers`); `UNREAD` if `read` decides."""
         ...
 
     def rows(self, outputs: Sequence[Any]) -> list[dict[str, Any]]:
@@ -119,9 +118,7 @@ class VectorReader:
         return vectors[0]
 
     def read_all(self, contents: Sequence[Sequence[Any]]) -> list[Any]:
-        if self._several:
-            return list(contents)
-        return [vectors[0] if len(vectors) == 1 else UNREAD for vectors in contents]
+        return [each if self._several else each[0] if len(each) == 1 else UNREAD for each in contents]
 
     def rows(self, outputs: Sequence[Any]) -> list[dict[str, Any]]:
         return [{self._column: output} for output in outputs]
