@@ -28,9 +28,15 @@ def line(**changes: Any) -> bytes:
         "response": {"status_code": 200, "request_id": "r", "body": body},
         "error": None,
     }
-    for place in (message, choice, body, row["response"], row):
-        assert isinstance(place, dict)
-        for name in changes.keys() & (place.keys() | {"tool_calls"} if place is message else place.keys()):
+    if "tool_calls" in changes:
+        message["tool_calls"] = None
+    return changed(row, [message, choice, body, row["response"], row], changes)
+
+
+def changed(row: dict[str, Any], places: list[Any], changes: dict[str, Any]) -> bytes:
+    """The row as a line, the changes made wherever their names are."""
+    for place in places:
+        for name in changes.keys() & place.keys():
             place[name] = changes[name]
             if changes[name] is GONE:
                 del place[name]
@@ -89,13 +95,7 @@ def vectors(*embeddings: Any, **changes: Any) -> bytes:
     usage = {"prompt_tokens": 8, "total_tokens": 8}
     body = {"object": "list", "data": data, "model": "text-embedding-3-small", "usage": usage}
     row = {"custom_id": "run_7", "response": {"status_code": 200, "body": body}, "error": None}
-    for place in (*data, body, row["response"], row):
-        assert isinstance(place, dict)
-        for name in changes.keys() & place.keys():
-            place[name] = changes[name]
-            if changes[name] is GONE:
-                del place[name]
-    return json.dumps(row).encode()
+    return changed(row, [*data, body, row["response"], row], changes)
 
 
 OF_VECTORS = {

@@ -6,7 +6,7 @@ import pytest
 
 from nightmail.core.batch import BatchState
 from nightmail.core.run import PauseReason, RunState, Wish
-from nightmail.errors import ProviderUnavailable
+from nightmail.errors import ProviderUnavailable, RequestRefused
 from nightmail.testing.desk import Desk
 from nightmail.testing.provider import ScriptedProvider
 
@@ -72,6 +72,25 @@ async def test_a_new_key_of_the_same_project_goes_on(tmp_path, name):
     assert (await desk.drive()).state is RunState.FINISHED
     assert set(desk.provider.executed.values()) == {1}
     assert len(desk.outputs()) == 6
+
+
+async def test_a_file_that_is_gone_for_good_is_gone_for_a_new_key_too(tmp_path):
+    class Gone(StopsAt):
+        """The file of its first answers was deleted meanwhile."""
+
+        async def fetch(self, file_id, to):
+            if self.account != "desk:00000000" and len(self.batches) == 1:
+                raise RequestRefused("the file was deleted", status=410)
+            return await super().fetch(file_id, to)
+
+    desk = Desk(tmp_path, Gone(polls=2))
+    desk.provider.call_name, desk.provider.stop = "fetch", asyncio.Event()
+    await desk.drive(stop=desk.provider.stop)
+    desk.provider.account = "desk:22222222"
+
+    assert (await desk.drive()).state is RunState.FINISHED
+    assert len(desk.outputs()) == 6
+    assert len(desk.provider.batches) == 2
 
 
 async def test_what_was_planned_for_another_key_is_cut_anew(tmp_path):

@@ -40,7 +40,8 @@ async def _fetch(ports: Access, run: Run, batch: Batch, kind: str, file_id: str,
         with ports.spool.receiving(name) as hidden:
             size = await ports.provider.fetch(file_id, hidden)
     except RequestRefused as error:
-        believe_unseen(ports, run, batch)
+        if error.status != GONE:
+            believe_unseen(ports, run, batch)
         recent = batch.ended_at is not None and ports.clock.now() - batch.ended_at < GRACE
         if error.status != GONE and (recent or patient):
             # Files may be readable later than they are named, and what is in them is paid. The time alone

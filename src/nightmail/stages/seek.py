@@ -27,12 +27,13 @@ async def seek(access: Access, run: Run, batches: Sequence[Batch]) -> None:
     """Take in what the provider has besides these batches of a run, by one list for all of them."""
     try:
         remotes = {remote.id: remote async for remote in access.provider.find()}
-        for batch in batches:
-            if batch.provider_batch_id not in remotes:
-                believe_unseen(access, run, batch)
     except (Unsupported, RequestRefused):
         # Nobody can look any more; `nightmail doctor` says so too.
         remotes = {}
+    else:
+        for batch in batches:
+            if batch.provider_batch_id not in remotes:
+                believe_unseen(access, run, batch)
     candidates = [candidate(remote) for remote in remotes.values()]
     for batch in batches:
         # Read after the list was made: what is in our books by then is no surprise.

@@ -8,7 +8,7 @@ took half as long again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -30,16 +30,20 @@ class _Reasoning(msgspec.Struct, gc=False):
     reasoning_tokens: int | None = 0
 
 
-class _Usage(msgspec.Struct, gc=False):
-    prompt_tokens: _Counted
-    completion_tokens: _Counted
-    prompt_tokens_details: _Cached | None = None
-    completion_tokens_details: _Reasoning | None = None
-    # Names of another endpoint: who uses both means something by it.
+class _OneSetOfNames(msgspec.Struct, gc=False, kw_only=True):
+    """Without the names of another endpoint: who uses both means something by it."""
+
     input_tokens: None = None
     output_tokens: None = None
     input_tokens_details: None = None
     output_tokens_details: None = None
+
+
+class _Usage(_OneSetOfNames, gc=False, kw_only=True):
+    prompt_tokens: _Counted
+    completion_tokens: _Counted
+    prompt_tokens_details: _Cached | None = None
+    completion_tokens_details: _Reasoning | None = None
 
 
 class _Message(msgspec.Struct, gc=False):
@@ -60,31 +64,16 @@ class _Body(msgspec.Struct, gc=False):
     error: None = None
 
 
-class _Response(msgspec.Struct, gc=False):
-    status_code: Literal[200]
-    body: _Body
-
-
-class _Row(msgspec.Struct, gc=False):
-    custom_id: _Some
-    response: _Response
-    error: None = None
-
-
 class _Vector(msgspec.Struct, gc=False):
     embedding: int  # the vector's number in the extract
     index: int | None = None
 
 
-class _VectorUsage(msgspec.Struct, gc=False):
+class _VectorUsage(_OneSetOfNames, gc=False, kw_only=True):
     prompt_tokens: _Counted
     completion_tokens: Literal[0] | None = None
     prompt_tokens_details: None = None
     completion_tokens_details: None = None
-    input_tokens: None = None
-    output_tokens: None = None
-    input_tokens_details: None = None
-    output_tokens_details: None = None
 
 
 class _VectorBody(msgspec.Struct, gc=False):
@@ -94,19 +83,22 @@ class _VectorBody(msgspec.Struct, gc=False):
     error: None = None
 
 
-class _VectorResponse(msgspec.Struct, gc=False):
+B = TypeVar("B")
+
+
+class _Response(msgspec.Struct, Generic[B], gc=False):
     status_code: Literal[200]
-    body: _VectorBody
+    body: B
 
 
-class _VectorRow(msgspec.Struct, gc=False):
+class _Row(msgspec.Struct, Generic[B], gc=False):
     custom_id: _Some
-    response: _VectorResponse
+    response: _Response[B]
     error: None = None
 
 
-_decode = msgspec.json.Decoder(_Row).decode
-_decode_vectors = msgspec.json.Decoder(_VectorRow).decode
+_decode = msgspec.json.Decoder(_Row[_Body]).decode
+_decode_vectors = msgspec.json.Decoder(_Row[_VectorBody]).decode
 _usage = _Usage(prompt_tokens=1, completion_tokens=1)
 _body = _Body(model="", choices=(_Choice(message=_Message(content=""), finish_reason="stop"),), usage=_usage)
 # Stands for a line of any other kind. No line gives an empty text.
@@ -144,7 +136,7 @@ def _chats(lines: Sequence[bytes]) -> Answers:
     )
 
 
-def _read(line: bytes) -> _Row:
+def _read(line: bytes) -> _Row[_Body]:
     try:
         return _decode(line)
     except _NOT_SO:
@@ -171,7 +163,7 @@ def _embeddings(lines: Sequence[bytes]) -> Answers:
 
 def _read_vectors(
     line: bytes, numbers: Numbers
-) -> tuple[_VectorRow, list[memoryview[float]]] | tuple[None, None]:
+) -> tuple[_Row[_VectorBody], list[memoryview[float]]] | tuple[None, None]:
     """The line without its vectors, and these; nothing if it is anything but a complete answer."""
     if (found := extract(line)) is None:
         return None, None
