@@ -138,7 +138,9 @@ def _measure(folder: Path, program: list[str], records: int) -> tuple[Measured, 
 def _began(fetched: Path, port: int, records: int, *, from_files: bool) -> float | None:
     """When what is measured began; None if it has not."""
     if from_files:
-        return float(fetched.read_text() or "nan") if fetched.exists() else None
+        # Empty for a moment, while it is being written.
+        written = fetched.read_text() if fetched.exists() else ""
+        return float(written) if written else None
     return time.time() if _made(port) >= records else None
 
 
