@@ -2,6 +2,8 @@
 
 import io
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -145,3 +147,40 @@ def test_a_file_that_was_swept_away_while_it_was_made_is_a_lost_lease(spool):
     with pytest.raises(LeaseLost):
         making.__exit__(None, None, None)
     assert not spool.exists("run-1/results/1.jsonl")
+
+
+def is_kept(path, offset):
+    """Does the system have this byte in memory? Skips the test where that cannot be asked."""
+    with path.open("rb", buffering=0) as file:
+        try:
+            os.preadv(file.fileno(), [bytearray(1)], offset, os.RWF_NOWAIT)
+        except BlockingIOError:
+            return False
+        except (AttributeError, OSError) as error:
+            pytest.skip(f"this file system does not tell what it keeps: {error}")
+        return True
+
+
+def test_what_is_let_go_is_not_kept_in_memory_and_can_be_read_again(request):
+    # Not `tmp_path`, which may be nowhere else than in memory.
+    folder = tempfile.TemporaryDirectory(dir="/var/tmp")
+    request.addfinalizer(folder.cleanup)
+    spool = Spool(Path(folder.name))
+    lines = [bytes([65 + number % 26]) * 1_023 + b"\n" for number in range(8_192)]
+    size = spool.write("a", lines)
+    path = spool.path("a")
+    assert is_kept(path, 0)
+
+    # It is advice: a page that the system is looking at in that moment stays.
+    for _ in range(1_000):
+        spool.let_go([("a", 0, size // 4), ("a", size // 4, size // 4)])
+        if not (is_kept(path, 0) or is_kept(path, size // 2 - 1)):
+            break
+    else:
+        pytest.fail("it is still kept")
+    assert is_kept(path, size - 1)
+    assert spool.read("a", 0, size) == b"".join(lines)
+
+
+def test_letting_go_of_a_file_that_is_gone_is_no_error(spool):
+    spool.let_go([("gone", 0, 1 << 30)])

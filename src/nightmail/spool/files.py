@@ -25,6 +25,8 @@ CHUNK = 1 << 20
 # Other file systems, old kernels, sandboxes: then the bytes go through this process.
 COPY_UNSUPPORTED = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
 _HIDDEN = ".part"
+# Less than so much is in one piece of memory with its neighbours, or not worth the call.
+WORTH_LETTING_GO = 1 << 20
 
 
 class Spool:
@@ -99,6 +101,17 @@ class Spool:
     def joined(self, ranges: Iterable[tuple[str, int, int]]) -> Joined:
         """Byte ranges `(name, offset, length)` to be read one after the other, as they are now."""
         return Joined([(self.path(name), offset, length) for name, offset, length in merged(ranges)])
+
+    def let_go(self, ranges: Iterable[tuple[str, int, int]]) -> None:
+        """Nobody reads these bytes soon: the system may hold something else in the memory that it keeps them
+        in. They are read from the disk again if somebody does."""
+        if not hasattr(os, "posix_fadvise"):
+            return
+        for name, offset, length in merged(ranges):
+            if length >= WORTH_LETTING_GO:
+                # It is advice, and the file may be gone: nothing depends on it.
+                with contextlib.suppress(OSError, StoreError), self._open(name) as file:
+                    os.posix_fadvise(file.fileno(), offset, length, os.POSIX_FADV_DONTNEED)
 
     def read(self, name: str, offset: int, length: int) -> bytes:
         """The bytes at an address."""

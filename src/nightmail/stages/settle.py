@@ -27,6 +27,7 @@ from nightmail.core.run import KeyKind, Run, Wish
 from nightmail.errors import LeaseLost
 from nightmail.stages.amend import Amendment, amended_lines, cap_can_grow
 from nightmail.stages.extras import book, tell_booked
+from nightmail.stages.let_go import let_go
 from nightmail.stages.ports import Ports
 from nightmail.stages.refused import settle_refused
 from nightmail.stages.shards import JudgeOrder, near
@@ -79,6 +80,7 @@ async def settle(ports: Ports, run: Run, batch: Batch) -> Batch:
     )
     for extra, sums in booked:
         await tell_booked(ports, extra, sums)
+    await let_go(ports, [(file.name, 0, file.bytes) for file in files])
     return settled
 
 

@@ -31,6 +31,7 @@ from nightmail.errors import (
     RequestRefused,
 )
 from nightmail.providers.base import RemoteBatch
+from nightmail.stages.let_go import let_go
 from nightmail.stages.money import admission
 from nightmail.stages.plan import limits_for
 from nightmail.stages.ports import Access, Ports, tell
@@ -105,9 +106,11 @@ async def _upload(ports: Ports, run: Run, batch: Batch) -> Batch:
     except ProviderError:
         await _keep(ports, batch, BatchEvent.DEFERRED)
         raise
-    return await ports.store.batches.record(
+    batch = await ports.store.batches.record(
         ports.lease, batch, None, now=ports.now(), input_file_id=remote.id, submitted_at=ports.now()
     )
+    await let_go(ports, ranges)
+    return batch
 
 
 async def _intend(ports: Ports, batch: Batch) -> Batch:
