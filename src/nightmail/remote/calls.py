@@ -17,6 +17,7 @@ import msgspec
 
 from nightmail.config import Server
 from nightmail.errors import NightmailError, ServiceUnreachable
+from nightmail.network import may_be_proxied
 from nightmail.remote.problems import Refusal, error_of, read
 from nightmail.stages.ports import Clock
 
@@ -43,6 +44,7 @@ class Calls:
             base_url=server.url + API,
             headers=headers,
             timeout=httpx2.Timeout(ANSWER, connect=CONNECT),
+            trust_env=may_be_proxied(server.url),
         )
 
     async def __aenter__(self) -> Self:

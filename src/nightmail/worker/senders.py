@@ -14,6 +14,7 @@ from nightmail.core.channel import Channel
 from nightmail.core.notice import Notice
 from nightmail.core.webhook import headers_of, key_of
 from nightmail.errors import ChannelFailed, ConfigError
+from nightmail.network import may_be_proxied
 from nightmail.stages.ports import Clock
 from nightmail.telemetry import agent
 from nightmail.worker.outbox import Sender
@@ -91,12 +92,13 @@ class Webhook:
         self._secret = secret
         self._clock = clock
         self._transport = transport
+        self._proxied = may_be_proxied(url)
 
     async def send(self, notices: Sequence[Notice]) -> None:
         import httpx2
 
         async with httpx2.AsyncClient(
-            timeout=TIMEOUT, follow_redirects=False, transport=self._transport
+            timeout=TIMEOUT, follow_redirects=False, transport=self._transport, trust_env=self._proxied
         ) as client:
             for notice in notices:
                 body = message_of(notice)

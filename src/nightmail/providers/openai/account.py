@@ -6,6 +6,7 @@ import hashlib
 from urllib.parse import urlsplit
 
 from nightmail.errors import ConfigError
+from nightmail.network import is_loopback
 
 OPENAI_URL = "https://api.openai.com/v1"
 NO_KEY = "none"  # sent to a server on one's own machine, which mostly asks for none
@@ -46,12 +47,6 @@ def host_of(url: str) -> str:
     parts = urlsplit(url)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else (parts.hostname or "")
     return host if parts.port is None else f"{host}:{parts.port}"
-
-
-def is_loopback(url: str) -> bool:
-    """Whether the URL stays on this machine."""
-    host = urlsplit(url).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.") or host.endswith(".localhost")
 
 
 def account_of(url: str, key: str) -> str:

@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, cast
 
+from nightmail.network import may_be_proxied
 from nightmail.providers.base import Content
-from nightmail.providers.openai.account import is_loopback
 from nightmail.providers.openai.callers import Callers
 from nightmail.providers.openai.failures import Call, Reply, unanswered
 from nightmail.providers.openai.headers import JSON, headers_for
@@ -46,12 +46,13 @@ KEPT = 20
 
 class Connection:
     """Opened with the base URL and the key; connects to nothing before the first call. Raises `ConfigError`
-    for what the environment says and no header can."""
+    for what the environment says and no header or proxy can."""
 
     def __init__(self, url: str, key: str) -> None:
         self.url = url
         self.key = key
         self._headers = headers_for(key, os.environ)
+        self._proxied = may_be_proxied(url)
         self._ordinary: httpx2.AsyncClient | None = None
         self._creating: httpx2.AsyncClient | None = None
         self._calling: httpx2.AsyncClient | None = None
@@ -165,8 +166,7 @@ class Connection:
                 max_connections=None, max_keepalive_connections=kept, keepalive_expiry=IDLE_SECONDS
             ),
             follow_redirects=True,
-            # A proxy of the environment is for the world outside, not for a server on this machine.
-            trust_env=not is_loopback(self.url),
+            trust_env=self._proxied,
         )
 
     def _context(self) -> ssl.SSLContext:
