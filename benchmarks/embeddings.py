@@ -3,8 +3,9 @@
 A run of nightmail with default options waits for its batches. Measured is the time from the moment when
 all of them have ended: result files fetched and kept, read, checked, written as `fixed_size_list<float>`,
 until the process has ended. Then once more, with the files fetched before the first is read (`fetched.py`):
-what is measured begins when all are here. Beside both, in a process of its own, `json.loads` for each line of
-the same files: nothing is fetched, kept or written there.
+what is measured begins when all are here. Beside both, in processes of their own, `json.loads` for each line
+of the same files, alone (nothing is fetched, kept or written there), and with the vectors written to a
+Parquet file like ours, as one would do it by hand.
 """
 
 from __future__ import annotations
@@ -49,6 +50,27 @@ for name in sys.argv[1:]:
             json.loads(line)
 print(json.dumps([time.perf_counter() - began, time.process_time() - read]))
 """
+BY_HAND = f"""
+import json, sys, time
+import pyarrow as pa, pyarrow.parquet as pq
+began, read = time.perf_counter(), time.process_time()
+schema = pa.schema({{"id": pa.string(), "embedding": pa.list_(pa.float32(), {vector_server.DIMENSIONS})}})
+easy = {{"compression": "none", "use_dictionary": ["id"], "write_statistics": ["id"]}}
+with pq.ParquetWriter("by-hand.parquet", schema, **easy) as writer:
+    for name in sys.argv[1:]:
+        ids, vectors = [], []
+        with open(name, "rb") as file:
+            for line in file:
+                result = json.loads(line)
+                ids.append(result["custom_id"])
+                vectors.append(result["response"]["body"]["data"][0]["embedding"])
+                if len(ids) == 2_000:
+                    writer.write_table(pa.table([ids, vectors], schema=schema))
+                    ids, vectors = [], []
+        writer.write_table(pa.table([ids, vectors], schema=schema))
+print(json.dumps([time.perf_counter() - began, time.process_time() - read]))
+"""
+LOOPS = {"json.loads": LOOP, "json.loads, to Parquet": BY_HAND}
 
 
 def main() -> None:
@@ -59,24 +81,24 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1, help="the median by wall time is shown (1)")
     parser.add_argument("--folder", type=Path, help="where the files are put (a temporary folder): 3 GB")
     given = parser.parse_args()
-    ways = {"as it is": ["-m", "nightmail"], "from the files": [str(HERE / "fetched.py")], "json.loads": []}
-    measured: dict[str, list[Measured]] = {name: [] for name in ways}
+    ours = {"as it is": ["-m", "nightmail"], "from the files": [str(HERE / "fetched.py")]}
+    measured: dict[str, list[Measured]] = {name: [] for name in (*ours, *LOOPS)}
     for _ in range(given.rounds):
-        for name, program in ways.items():
-            if program:
-                folder = Path(tempfile.mkdtemp(prefix="nightmail-embeddings-", dir=given.folder))
-                try:
-                    ours, loop, size = _measure(folder, program, given.records)
-                finally:
-                    shutil.rmtree(folder)
-                measured[name].append(ours)
-                measured["json.loads"].append(loop)
+        for name, program in ours.items():
+            folder = Path(tempfile.mkdtemp(prefix="nightmail-embeddings-", dir=given.folder))
+            try:
+                mine, loops, size = _measure(folder, program, given.records)
+            finally:
+                shutil.rmtree(folder)
+            for each, found in {name: mine, **loops}.items():
+                measured[each].append(found)
     print(f"{given.records:,} embeddings of {vector_server.DIMENSIONS} numbers, {size / 1e6:,.0f} MB of JSON")
-    print(f"{'':<24}{'wall, s':>10}{'CPU, s':>10}{'largest process, MB':>22}{'times json.loads':>20}")
+    print(f"{'':<24}{'wall, s':>10}{'CPU, s':>10}{'largest process, MB':>22}{'json.loads / it':>20}")
     shown = {name: sorted(each)[len(each) // 2] for name, each in measured.items()}
     for name, (wall, cpu, peak) in shown.items():
         faster = shown["json.loads"].wall / wall
-        print(f"{name:<24}{wall:>10.2f}{cpu:>10.2f}{peak / 1e6:>22,.0f}{faster:>20.1f}")
+        largest = f"{peak / 1e6:,.0f}" if peak else "-"
+        print(f"{name:<24}{wall:>10.2f}{cpu:>10.2f}{largest:>22}{faster:>20.1f}")
 
 
 class Measured(NamedTuple):
@@ -87,8 +109,8 @@ class Measured(NamedTuple):
     peak: int
 
 
-def _measure(folder: Path, program: list[str], records: int) -> tuple[Measured, Measured, int]:
-    """Nightmail, `json.loads` over the same files, and their bytes."""
+def _measure(folder: Path, program: list[str], records: int) -> tuple[Measured, dict[str, Measured], int]:
+    """Nightmail, each of `LOOPS` over the same files, and their bytes."""
     files, port = folder / "provider", _free_port()
     files.mkdir()
     (folder / "task.py").write_text(TASK)
@@ -129,10 +151,13 @@ def _measure(folder: Path, program: list[str], records: int) -> tuple[Measured, 
         raise SystemExit((folder / "log.txt").read_text()[-2_000:])
     _check(folder / "output.parquet", records)
     results = sorted((folder / "home" / "spool").glob("*/results/*.output.jsonl"))
-    told = subprocess.run(
-        [sys.executable, "-c", LOOP, *results], capture_output=True, check=True, text=True
-    ).stdout
-    return measured, Measured(*json.loads(told), 0), sum(path.stat().st_size for path in results)
+    loops = {}
+    for name, script in LOOPS.items():
+        told = subprocess.run(
+            [sys.executable, "-c", script, *results], cwd=folder, capture_output=True, check=True, text=True
+        )
+        loops[name] = Measured(*json.loads(told.stdout), 0)
+    return measured, loops, sum(path.stat().st_size for path in results)
 
 
 def _began(fetched: Path, port: int, records: int, *, from_files: bool) -> float | None:
