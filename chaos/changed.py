@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from nightmail.cli.main import main
-from nightmail.core import recovery
+from nightmail.core import polling, recovery
 from nightmail.worker import pool
 
 
@@ -26,7 +26,13 @@ def hasty() -> None:
     recovery.QUARANTINE = timedelta(seconds=12)
 
 
-CHANGES: dict[str, Callable[[], None]] = {"pooled": pooled, "hasty": hasty}
+def gullible() -> None:
+    """What the provider says it does not know is believed to be lost after a minute, not an hour: nights wait
+    for it by the clock."""
+    polling.LOST_AFTER = polling.GRACE
+
+
+CHANGES: dict[str, Callable[[], None]] = {"pooled": pooled, "hasty": hasty, "gullible": gullible}
 
 if __name__ == "__main__":
     for change in sys.argv[1].split(","):

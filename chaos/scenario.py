@@ -171,7 +171,7 @@ REQUESTS |= {
     },
 }  # fmt: skip
 SYNC_CALLS = ("rate_limited", "slow", "dropped accepted")
-# A file that cannot be read is believed to be gone after a minute.
+# A file that cannot be read is believed to be gone after a minute (`gullible`).
 WAITED_FOR = ("file_gone", "rows_thrown_away")
 
 
@@ -210,8 +210,8 @@ def draw(seed: int, *, short: bool = False) -> Scenario:
         speed=chance.choice([60.0, 150.0, 400.0]),
         poll_interval=chance.choice([0.2, 0.5, 1.0]),
         retry=chance.random() < 0.6,
-        # What a short night cannot wait for is made short.
-        changes=(*(["pooled"] if pooled else []), *(["hasty"] if short else [])),
+        # What a night, or a short one, cannot wait for is made short.
+        changes=("gullible", *(["pooled"] if pooled else []), *(["hasty"] if short else [])),
         # Drawn apart: a seed stands for the night that it stood for before.
         repeats=random.Random(f"{seed}/repeats").choice([0.0, 0.0, 0.3, 0.9]),
         faults=_faults(chance, mode=mode, patience=patience, short=short),

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from nightmail.core.batch import Phase
-from nightmail.core.polling import GRACE
+from nightmail.core.polling import LOST_AFTER
 from nightmail.core.run import RunState
 from nightmail.errors import LeaseLost, NotFound, ProviderUnavailable
 from nightmail.testing.desk import Desk
@@ -146,7 +146,7 @@ async def test_one_refusal_of_a_file_is_not_believed_however_late_it_comes(tmp_p
 
 
 @pytest.mark.parametrize(("status", "waits"), [(404, True), (410, False)])
-async def test_a_result_file_that_is_gone_is_given_up_after_a_grace(tmp_path, status, waits):
+async def test_a_result_file_that_is_gone_is_given_up_after_a_while(tmp_path, status, waits):
     provider = LateFiles()
     provider.gone = status
     desk = Desk(tmp_path, provider)
@@ -156,4 +156,4 @@ async def test_a_result_file_that_is_gone_is_given_up_after_a_grace(tmp_path, st
 
     assert (await desk.status()).succeeded == 6
     assert set(provider.executed.values()) == {2}
-    assert (desk.clock.now() - began >= GRACE) is waits
+    assert (desk.clock.now() - began >= LOST_AFTER) is waits

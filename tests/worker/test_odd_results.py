@@ -2,17 +2,19 @@
 
 import json
 import os
+from datetime import datetime, timedelta
 
 import msgspec
 import pytest
 
 from nightmail.core.batch import Phase
-from nightmail.core.run import PauseReason, RunState
+from nightmail.core.run import PauseReason, RunState, Wish
 from nightmail.errors import NotFound, SourceError
 from nightmail.providers.base import BatchError
 from nightmail.sources.jsonl import JsonlSource
 from nightmail.stages import enqueue
 from nightmail.testing.desk import Desk
+from nightmail.testing.faults import Crash, TroublePlan
 from nightmail.testing.provider import ScriptedProvider, completion, row
 from nightmail.worker import loop
 
@@ -39,12 +41,12 @@ def line(custom_id, **said):
     return json.dumps(row(custom_id, **said)).encode() + b"\n"
 
 
-async def told_of(desk):
-    """What the events say about results, with the run's status."""
+async def told_of(desk, name="results_odd"):
+    """What the first event of that name says."""
     store = await desk.store()
     events = await store.events.list((await store.runs.list())[0].run_no, limit=50)
     await store.close()
-    told = [event.detail for event in events if event.name == "results_odd"]
+    told = [event.detail for event in events if event.name == name]
     return told[0] if told else {}
 
 
@@ -123,6 +125,74 @@ async def test_a_batch_that_the_provider_forgot_for_good_goes_again(tmp_path):
 
     await all_once(desk)
     assert len(desk.provider.batches) == 2
+
+
+class Outage(ScriptedProvider):
+    """For half an hour from the first question on, what is asked for is said not to be there."""
+
+    desk: Desk
+    route = ""
+    began: datetime | None = None
+
+    def _fail(self, route):
+        now = self.desk.clock.now()
+        if route == self.route:
+            self.began = self.began or now
+            if now - self.began < timedelta(minutes=30):
+                raise NotFound("no such thing", status=404)
+
+    async def poll(self, provider_batch_id):
+        self._fail("poll")
+        return await super().poll(provider_batch_id)
+
+    async def fetch(self, file_id, to):
+        self._fail("fetch")
+        return await super().fetch(file_id, to)
+
+
+@pytest.mark.parametrize("route", ["poll", "fetch"])
+async def test_an_outage_that_says_not_found_is_waited_out_and_nothing_is_paid_twice(tmp_path, route):
+    provider = Outage()
+    provider.desk = desk = Desk(tmp_path, provider)
+    provider.route = route
+
+    await desk.drive()
+
+    await all_once(desk)
+    assert len(provider.batches) == 1
+    assert "no such thing" in (await told_of(desk, "provider_trouble"))["message"]
+
+
+async def test_who_comes_back_the_next_day_in_the_middle_of_an_outage_waits_as_long(tmp_path):
+    provider = Outage()
+    provider.desk = desk = Desk(tmp_path, provider)
+    provider.route = "fetch"
+    with pytest.raises(Crash):
+        await desk.drive(TroublePlan(1, lambda: Crash(), lambda call: call == "provider.fetch"))
+    desk.clock.advance(timedelta(days=1))
+
+    await desk.drive()
+
+    await all_once(desk)
+    assert len(provider.batches) == 1
+
+
+@pytest.mark.parametrize("route", ["poll", "fetch"])
+async def test_a_batch_that_is_forgotten_holds_no_cancellation_up_for_long(tmp_path, route):
+    provider = Outage()
+    provider.desk = desk = Desk(tmp_path, provider)
+    provider.route = route
+    with pytest.raises(Crash):
+        await desk.drive(TroublePlan(1, lambda: Crash(), lambda call: call == f"provider.{route}"))
+    store = await desk.store()
+    await store.runs.record_wish(1, Wish.CANCEL)
+    await store.close()
+    before = desk.clock.now()
+
+    run = await desk.drive()
+
+    assert run.state is RunState.CANCELLED
+    assert desk.clock.now() - before < timedelta(minutes=5)
 
 
 async def test_a_batch_refused_for_billing_pauses_the_run_and_all_of_it_goes_again(tmp_path):

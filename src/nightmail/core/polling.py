@@ -17,6 +17,9 @@ GROWTH = 1.6
 JITTER = 0.1
 # `completed` without file ids is polled on for this long: they may appear late (facts E.5).
 GRACE = timedelta(seconds=60)
+# What is believed to be lost is asked for and paid again. A server in trouble also says that it does not know
+# what it has, for minutes; what is really gone (facts E.14) can wait for an hour of its day.
+LOST_AFTER = timedelta(hours=1)
 # Nothing of a batch is put off for longer, but by a longer interval of the user's.
 LONGEST = timedelta(minutes=10)
 
@@ -39,6 +42,11 @@ def delay(times: int, *, chance: float) -> timedelta:
     """How long to wait after `times` failures in a row before it is tried once more: from a second to
     five minutes."""
     return _spread(min(LAST, FIRST * GROWTH ** min(times, 20)), chance)
+
+
+def is_lost(missed_since: datetime, now: datetime) -> bool:
+    """Is what the provider has not shown since then lost, as far as one can know?"""
+    return now - missed_since >= LOST_AFTER
 
 
 def is_due(due_at: datetime | None, now: datetime, *, interval: float | None = None) -> bool:

@@ -7,11 +7,10 @@ paid answers. A file appears in the spool only when it is whole.
 from __future__ import annotations
 
 from nightmail.core.batch import Batch
-from nightmail.core.polling import GRACE
 from nightmail.core.run import Run
 from nightmail.errors import ProviderUnavailable, RequestRefused
 from nightmail.stages.ports import Access, tell
-from nightmail.stages.unseen import believe_unseen
+from nightmail.stages.unseen import believe_unseen, is_believed_lost
 from nightmail.stages.verdicts import RESULT_KINDS, results_name
 from nightmail.telemetry import EventName
 
@@ -42,10 +41,10 @@ async def _fetch(ports: Access, run: Run, batch: Batch, kind: str, file_id: str,
     except RequestRefused as error:
         if error.status != GONE:
             believe_unseen(ports, run, batch)
-        recent = batch.ended_at is not None and ports.clock.now() - batch.ended_at < GRACE
+        ended_at = batch.ended_at
+        recent = ended_at is not None and not is_believed_lost(run, ended_at, ports.clock.now())
         if error.status != GONE and (recent or patient):
-            # Files may be readable later than they are named, and what is in them is paid. The time alone
-            # says little: this machine may have slept.
+            # Files may be readable later than they are named, and what is in them is paid.
             raise ProviderUnavailable(str(error), ambiguous=False) from error
         # Gone for good: what it held is missing, and goes again.
         await tell(

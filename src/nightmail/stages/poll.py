@@ -7,15 +7,16 @@ from datetime import timedelta
 
 from nightmail.core.batch import ENDED_PHASES, Batch, Phase
 from nightmail.core.lifecycle import BatchEvent
-from nightmail.core.polling import GRACE, next_look
+from nightmail.core.polling import GRACE, LOST_AFTER, next_look
 from nightmail.core.run import Run
 from nightmail.errors import NotFound, RequestRefused, Unsupported
 from nightmail.providers.base import RemoteBatch
 from nightmail.stages.extras import ask_to_end
 from nightmail.stages.hurry import end_if_late
-from nightmail.stages.ports import Access
+from nightmail.stages.ports import Access, tell
 from nightmail.stages.seen import seen_of
-from nightmail.stages.unseen import believe_unseen
+from nightmail.stages.unseen import believe_unseen, is_believed_lost
+from nightmail.telemetry import EventName
 
 # From so many batches on, one list call is cheaper than asking after each.
 LIST_FROM = 6
@@ -51,16 +52,17 @@ async def poll(ports: Access, run: Run, batch: Batch) -> Batch:
     except NotFound as error:
         believe_unseen(ports, run, batch)
         now = ports.clock.now()
-        lost_at = min(batch.ended_at or now, now)
-        if now - lost_at < GRACE:
-            soon = next_look(now - lost_at, chance=ports.clock.chance(), interval=run.spec.poll_interval)
-            # One answer of one server is not believed: the requests would go again, and be paid again.
+        missed_since = min(batch.ended_at or now, now)
+        if not is_believed_lost(run, missed_since, now):
+            soon = next_look(now - missed_since, chance=ports.clock.chance(), interval=run.spec.poll_interval)
+            if batch.ended_at is None:
+                await tell(ports, EventName.PROVIDER_TROUBLE, batch, message=_unknown(error), times=1)
             return await ports.store.batches.record(
                 ports.lease,
                 batch,
                 None,
                 now=now,
-                ended_at=lost_at,
+                ended_at=missed_since,
                 polls=batch.polls + 1,
                 due_at=now + soon,
             )
@@ -75,6 +77,11 @@ async def poll(ports: Access, run: Run, batch: Batch) -> Batch:
             error_message=str(error),
         )
     return await end_if_late(ports, run, await note(ports, run, batch, remote))
+
+
+def _unknown(error: NotFound) -> str:
+    minutes = LOST_AFTER.total_seconds() / 60
+    return f"{error}; if that is still so in {minutes:.0f} minutes, its requests are sent again"
 
 
 async def note(ports: Access, run: Run, batch: Batch, remote: RemoteBatch) -> Batch:

@@ -6,10 +6,19 @@ what that does not show to be lost, would send and pay everything that is under 
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from nightmail.core.batch import Batch
+from nightmail.core.polling import GRACE, is_lost
 from nightmail.core.run import Run, Wish
 from nightmail.errors import AuthenticationFailed
 from nightmail.stages.ports import Access
+
+
+def is_believed_lost(run: Run, missed_since: datetime, now: datetime) -> bool:
+    """Is what this key has not shown since then to be given up? Of a run that is given up itself nothing goes
+    again, so that is decided soon."""
+    return is_lost(missed_since, now) or (run.wish is Wish.CANCEL and now - missed_since >= GRACE)
 
 
 def is_of_another_key(access: Access, batch: Batch) -> bool:

@@ -245,7 +245,9 @@ class Driver:
             case BatchState.ENDED:
                 if batch.ingested_at is None:
                     async with self._transfers:
-                        batch = await ingest(ports, run, batch, patient=self._troubles.is_patient(batch))
+                        batch = await ingest(
+                            ports, run, batch, patient=self._troubles.may_be_there(run, batch)
+                        )
                     if is_waiting(batch, await ports.store.batches.list(run.run_no, states=OPEN_BATCHES)):
                         return None
                 async with self._judgements:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from nightmail.core.batch import CLOSED_STATES, Batch, BatchState
 from nightmail.core.polling import LONGEST, delay, is_due
 from nightmail.core.quota import Hold
-from nightmail.core.run import PauseReason
+from nightmail.core.run import PauseReason, Run
 from nightmail.errors import (
     AuthenticationFailed,
     BillingBlocked,
@@ -20,6 +20,7 @@ from nightmail.errors import (
 )
 from nightmail.stages.pause import pause
 from nightmail.stages.ports import Ports
+from nightmail.stages.unseen import is_believed_lost
 from nightmail.telemetry import EventName
 from nightmail.worker.holds import Holds
 
@@ -37,12 +38,19 @@ class Troubles:
         self._ports = ports
         self._holds = holds
         self._times: dict[int, int] = {}
+        self._since: dict[int, datetime] = {}  # when the first of these failures was
         self._out_since: datetime | None = None
         self._quiet_until: datetime | None = None
 
     def is_patient(self, batch: Batch) -> bool:
         """Is it worth while to try once more what can be done without?"""
         return self._times.get(batch.batch_no, 0) < PATIENCE
+
+    def may_be_there(self, run: Run, batch: Batch) -> bool:
+        """May what the provider has not shown be there all the same? The time alone says little, since this
+        machine may have slept; nor does the number of times."""
+        since = self._since.get(batch.batch_no)
+        return self.is_patient(batch) or since is None or not is_believed_lost(run, since, self._ports.now())
 
     def may_ask(self) -> bool:
         """Is it time again for what concerns no single batch?"""
@@ -83,10 +91,9 @@ class Troubles:
                     self._holds.note(batch, answer, self._ports.now())
                 return answer
             self._out_since = None
-            for batch in batches:
-                self._times.pop(batch.batch_no, None)
-            if not batches:
-                self._times.pop(NO_BATCH, None)
+            for number in [batch.batch_no for batch in batches] or [NO_BATCH]:
+                self._times.pop(number, None)
+                self._since.pop(number, None)
             return answer
         return None
 
@@ -112,6 +119,9 @@ class Troubles:
 
     def _wait(self, batch_no: int, seconds: float | None) -> timedelta:
         times = self._times[batch_no] = self._times.get(batch_no, 0) + 1
+        now = self._ports.now()
+        # After a clock that was set back it begins anew.
+        self._since[batch_no] = min(self._since.get(batch_no, now), now)
         if seconds is not None:
             return min(timedelta(seconds=seconds), LONGEST)
         return delay(times, chance=self._ports.clock.chance())
