@@ -4,18 +4,16 @@ answer. Written page by page: what is in memory does not grow with the number of
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from nightmail.core import disk
 from nightmail.core.failure import Reason
 from nightmail.core.pricing import format_usd
 from nightmail.core.run import KeyKind, Run
-from nightmail.errors import DiskFull, SinkError
+from nightmail.sinks.atomic import AtomicFile, blamed
 from nightmail.spool import Spool
 from nightmail.stages.ports import Ports
 from nightmail.stores.base import Attempt, Failure
@@ -24,27 +22,21 @@ PAGE = 1_000
 
 
 async def write_failures(ports: Ports, run: Run, path: Path) -> int:
-    """Write the file, or remove an earlier one if nothing has failed; how many records are in it."""
-    temporary = path.with_name(f".{path.name}.part")
+    """Write the file, or remove an earlier one if nothing has failed; how many records are in it. A worker
+    that has lost its lease, and still writes, writes a file of its own meanwhile."""
     count, after = 0, 0
     paths = await ports.store.requests.file_paths(run.run_no)
+    if not (await ports.store.requests.count(run.run_no)).reasons:
+        await asyncio.to_thread(_remove, path)
+        return 0
+    file = await asyncio.to_thread(AtomicFile, path)
     try:
-        if not (await ports.store.requests.count(run.run_no)).reasons:
-            await asyncio.to_thread(path.unlink, missing_ok=True)
-            return 0
-        await asyncio.to_thread(temporary.unlink, missing_ok=True)
         while page := await ports.store.requests.list_failures(run.run_no, after=after, limit=PAGE):
-            lines = await asyncio.to_thread(_lines, ports.spool, run, page, paths)
-            await asyncio.to_thread(_append, temporary, lines)
+            await asyncio.to_thread(_add, file, path, _lines(ports.spool, run, page, paths))
             count, after = count + len(page), page[-1].seq
-        await asyncio.to_thread(temporary.replace, path)
-    except OSError as error:
-        if disk.is_full(error):
-            raise DiskFull(disk.full(path, error)) from error
-        raise SinkError(disk.refused(path, "written", error)) from error
+        await asyncio.to_thread(file.commit)
     finally:
-        with contextlib.suppress(OSError):
-            await asyncio.to_thread(temporary.unlink, missing_ok=True)
+        await asyncio.to_thread(file.abort)
     return count
 
 
@@ -104,10 +96,16 @@ def _readable(raw: bytes) -> Any:
         return raw.decode(errors="replace")
 
 
-def _lines(spool: Spool, run: Run, page: Iterable[Failure], paths: dict[int, str]) -> bytes:
-    return b"".join(msgspec.json.encode(failure_row(spool, run, each, paths)) + b"\n" for each in page)
+def _lines(spool: Spool, run: Run, page: Iterable[Failure], paths: dict[int, str]) -> Iterator[bytes]:
+    return (msgspec.json.encode(failure_row(spool, run, each, paths)) + b"\n" for each in page)
 
 
-def _append(path: Path, lines: bytes) -> None:
-    with path.open("ab") as file:
-        file.write(lines)
+def _add(file: AtomicFile, path: Path, lines: Iterable[bytes]) -> None:
+    together = b"".join(lines)
+    with blamed(path):
+        file.file.write(together)
+
+
+def _remove(path: Path) -> None:
+    with blamed(path):
+        path.unlink(missing_ok=True)
