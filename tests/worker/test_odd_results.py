@@ -163,13 +163,15 @@ async def test_an_outage_that_says_not_found_is_waited_out_and_nothing_is_paid_t
     assert "no such thing" in (await told_of(desk, "provider_trouble"))["message"]
 
 
-async def test_who_comes_back_the_next_day_in_the_middle_of_an_outage_waits_as_long(tmp_path):
+@pytest.mark.parametrize("route", ["poll", "fetch"])
+async def test_who_comes_back_the_next_day_in_the_middle_of_an_outage_waits_as_long(tmp_path, route):
     provider = Outage()
     provider.desk = desk = Desk(tmp_path, provider)
-    provider.route = "fetch"
+    provider.route = route
     with pytest.raises(Crash):
-        await desk.drive(TroublePlan(1, lambda: Crash(), lambda call: call == "provider.fetch"))
+        await desk.drive(TroublePlan(2, lambda: Crash(), lambda call: call == f"provider.{route}"))
     desk.clock.advance(timedelta(days=1))
+    provider.began = None
 
     await desk.drive()
 

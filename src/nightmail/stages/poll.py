@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from nightmail.core.batch import ENDED_PHASES, Batch, Phase
 from nightmail.core.lifecycle import BatchEvent
-from nightmail.core.polling import GRACE, LOST_AFTER, next_look
+from nightmail.core.polling import GRACE, LONGEST, LOST_AFTER, next_look
 from nightmail.core.run import Run
 from nightmail.errors import NotFound, RequestRefused, Unsupported
 from nightmail.providers.base import RemoteBatch
@@ -52,10 +52,10 @@ async def poll(ports: Access, run: Run, batch: Batch) -> Batch:
     except NotFound as error:
         believe_unseen(ports, run, batch)
         now = ports.clock.now()
-        missed_since = min(batch.ended_at or now, now)
+        missed_since = _missed_since(batch, now)
         if not is_believed_lost(run, missed_since, now):
             soon = next_look(now - missed_since, chance=ports.clock.chance(), interval=run.spec.poll_interval)
-            if batch.ended_at is None:
+            if missed_since == now:
                 await tell(ports, EventName.PROVIDER_TROUBLE, batch, message=_unknown(error), times=1)
             return await ports.store.batches.record(
                 ports.lease,
@@ -79,9 +79,18 @@ async def poll(ports: Access, run: Run, batch: Batch) -> Batch:
     return await end_if_late(ports, run, await note(ports, run, batch, remote))
 
 
+def _missed_since(batch: Batch, now: datetime) -> datetime:
+    """Since when each look has missed it. After a pause longer than any wait, in which this machine slept, it
+    begins anew; but for an extra, of which nothing goes again, and which `nightmail doctor` looks at now and
+    then."""
+    since, due = batch.ended_at, batch.due_at
+    slept = batch.extra_of is None and due is not None and now - due > LONGEST
+    return now if since is None or since > now or slept else since
+
+
 def _unknown(error: NotFound) -> str:
     minutes = LOST_AFTER.total_seconds() / 60
-    return f"{error}; if that is still so in {minutes:.0f} minutes, its requests are sent again"
+    return f"{error}; if that is still so in {minutes:.0f} minutes, it is believed to be lost"
 
 
 async def note(ports: Access, run: Run, batch: Batch, remote: RemoteBatch) -> Batch:
