@@ -1,7 +1,7 @@
 """How many synchronous calls may be on their way at once: found by trying, as TCP finds its window.
 
 It doubles per round trip until the provider first objects, is then halved, and from there on grows by one
-per round trip and shrinks by a fifth at each objection: near the limit, with few objections. Calls that
+per round trip and shrinks by a tenth at each objection: near the limit, with few objections. Calls that
 were on their way together count as one objection. What the provider says comes first: nothing is sent
 while the requests or tokens of the current minute are used up, or before the moment named by
 Retry-After. If it objects without naming one, a smaller window is enough as long as something is answered
@@ -16,7 +16,7 @@ FIRST = 8.0
 MOST = 256.0
 LEAST = 1.0
 HALF = 0.5
-SHRINK = 0.8
+SHRINK = 0.9
 # Without a Retry-After, the wait after two objections in a row, and twice as long after each further one.
 PAUSE = timedelta(milliseconds=50)
 LONGEST_PAUSE = timedelta(seconds=60)
