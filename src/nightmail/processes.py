@@ -17,7 +17,7 @@ from typing import IO
 HEAD = struct.Struct("<cQ")  # a mark and the number of bytes that follow
 DONE, FAILED, HINT = b"+", b"!", b"?"
 # Bytes of records or results for which one is worth starting.
-WORTH_ONE = 10_000_000
+WORTH_ONE = 6_000_000
 # Ctrl-C is for the process that started this one: it ends its orders, then closes the pipe.
 START = (
     "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
