@@ -5,15 +5,39 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 from tests.providers.bare_server import KEY, http, opened, served
 
 from nightmail.core.request import Endpoint
 from nightmail.errors import ProviderUnavailable
+from nightmail.providers.openai import connection
 
 BODY = b'{"model":"m","messages":[{"role":"user","content":"hi"}]}'
 ANSWER = b'{"choices":[]}'
+
+
+@asynccontextmanager
+async def listening(
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[str]:
+    """The URL of a server that lets `serve` deal with its one connection."""
+    ended = asyncio.Event()
+
+    async def served_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await serve(reader, writer)
+        finally:
+            writer.transport.abort()
+            ended.set()
+
+    server = await asyncio.start_server(served_once, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        await asyncio.wait_for(ended.wait(), 30)
 
 
 async def test_calls_one_after_the_other_go_over_one_connection() -> None:
@@ -64,6 +88,47 @@ async def test_a_connection_on_which_the_server_hung_up_between_calls_is_not_use
         await provider.call(Endpoint.CHAT, BODY)
 
     assert [len(requests) for requests in server.connections] == [1, 1]
+
+
+@pytest.mark.parametrize("secured", [False, True], ids=["plain", "tls"])
+async def test_a_body_of_many_megabytes_arrives_whole(secured: bool, tls: ssl.SSLContext) -> None:
+    large = b'{"image":"%b"}' % (b"x" * 20_000_000)
+    answering = served(lambda _: http(200, ANSWER), tls=tls if secured else None)
+    async with answering as (server, url), opened(url) as provider:
+        replies = [await provider.call(Endpoint.CHAT, large) for _ in range(2)]
+
+    assert [reply.body for reply in replies] == [ANSWER] * 2
+    assert [request.endswith(large) for request in server.asked] == [True, True]
+    assert len(server.connections) == 1
+
+
+async def test_a_server_that_refuses_before_it_has_read_everything_is_heard() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(http(413, b"{}", connection="close"))
+        writer.write_eof()
+        while await reader.read(1 << 20):
+            continue
+
+    async with listening(refuse) as url, opened(url) as provider:
+        assert (await provider.call(Endpoint.CHAT, b"x" * 20_000_000)).status == 413
+
+
+async def test_a_server_that_reads_nothing_is_not_written_to_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "READ_SECONDS", 0.05)
+    over = asyncio.Event()
+
+    async def sleep(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
+        await over.wait()
+
+    async with listening(sleep) as url, opened(url) as provider:
+        with pytest.raises(ProviderUnavailable) as caught:
+            await provider.call(Endpoint.CHAT, b"x" * 20_000_000)
+        over.set()
+
+    assert caught.value.ambiguous
 
 
 async def test_a_packed_answer_is_unpacked() -> None:

@@ -19,9 +19,10 @@ import uvloop
 from tests.providers.bare_server import KEY, http, opened, served
 
 from nightmail.errors import NotFound, ProviderUnavailable
-from nightmail.providers.openai import connection, large_reads
+from nightmail.providers.openai import connection, downloads
 from nightmail.providers.openai.connection import Connection
 from nightmail.providers.openai.failures import Call
+from nightmail.providers.openai.sockets import Sockets
 
 # Larger than what is read at a time and than what is under way between two sockets, the same nowhere.
 LARGE = b"".join(hashlib.sha256(b"%d" % n).digest() for n in range(400_000))
@@ -303,7 +304,7 @@ async def test_a_server_that_is_not_there_is_told_as_such() -> None:
 async def test_what_comes_faster_than_it_is_taken_waits_in_the_socket() -> None:
     async with served(lambda _: LARGE) as (_, url):
         port = int(url.rpartition(":")[2])
-        stream = await large_reads.LargeReads().connect_tcp("127.0.0.1", port)
+        stream = await Sockets(downloads.READ_BYTES).connect_tcp("127.0.0.1", port)
         await stream.write(b"GET /content HTTP/1.1\r\n\r\n")
         pieces = []
         while sum(map(len, pieces)) < len(LARGE):
@@ -314,7 +315,7 @@ async def test_what_comes_faster_than_it_is_taken_waits_in_the_socket() -> None:
         await stream.aclose()
 
     assert b"".join(pieces) == LARGE
-    assert max(map(len, pieces)) == large_reads.READ_BYTES
+    assert max(map(len, pieces)) == downloads.READ_BYTES
 
 
 async def turn() -> None:

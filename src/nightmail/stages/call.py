@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from io import FileIO
 
@@ -66,7 +67,8 @@ async def call(ports: Ports, run: Run, batch: Batch, throttle: Throttle, stop: a
     todo = deque(member for member in members if member.seq not in answered)
     file = await _opened(ports, name)
     try:
-        await _Calls(ports, run, batch, throttle, todo, paths, file, stop).make()
+        with ports.spool.reading() as read:
+            await _Calls(ports, run, batch, throttle, todo, paths, read, file, stop).make()
         await asyncio.to_thread(os.fsync, file.fileno())
         size = file.tell()
     finally:
@@ -110,6 +112,7 @@ class _Calls:
         throttle: Throttle,
         todo: deque[Member],
         paths: dict[int, str],
+        read: Callable[[str, int, int], bytes],
         file: FileIO,
         stop: asyncio.Event,
     ) -> None:
@@ -121,6 +124,7 @@ class _Calls:
         self._throttle = throttle
         self._todo = todo
         self._paths = paths
+        self._read = read
         self._file = file
         self._stop = stop
         self._affirmed_at: datetime | None = None
@@ -213,7 +217,7 @@ class _Calls:
 
     async def _call(self, member: Member, window: int) -> None:
         ports, throttle = self._ports, self._throttle
-        line = ports.spool.read(self._paths[member.file_no], member.offset, member.length)
+        line = self._read(self._paths[member.file_no], member.offset, member.length)
         body = ports.provider.request_body(line)
         try:
             flex = self._by_flex()

@@ -1,4 +1,4 @@
-"""Synchronous requests by the thousand. A call costs 0.35 ms of CPU, 0.9 ms through the client."""
+"""Synchronous requests by the thousand. A call costs a third of the CPU that it takes through the client."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from nightmail.providers.openai.straight import REDIRECTS, Route, Straight
 if TYPE_CHECKING:
     import httpx2
 
+READ_BYTES = 1 << 16  # as much as most answers
+
 
 class Callers:
     """Makes calls as `client` would, on connections that end after `idle` seconds without a call. The client
@@ -19,7 +21,7 @@ class Callers:
 
     def __init__(self, client: httpx2.AsyncClient, tls: ssl.SSLContext, *, idle: float) -> None:
         self._client = client
-        self._straight = Straight(client, tls, idle=idle)
+        self._straight = Straight(client, tls, idle=idle, read_bytes=READ_BYTES)
         self._routes: dict[str, Route | None] = {}
 
     async def post(self, url: str, body: bytes) -> Reply:

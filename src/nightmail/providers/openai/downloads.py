@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 
@@ -11,8 +10,9 @@ import httpcore2
 import httpx2
 
 from nightmail.providers.openai.failures import Reply
-from nightmail.providers.openai.large_reads import LargeReads
 from nightmail.providers.openai.straight import REDIRECTS, Straight
+
+READ_BYTES = 1 << 19  # twice as much gains nothing
 
 
 class Downloads:
@@ -21,13 +21,12 @@ class Downloads:
 
     def __init__(self, client: httpx2.AsyncClient, tls: ssl.SSLContext, *, idle: float) -> None:
         self._client = client
-        self._straight = Straight(client, tls, idle=idle, network=LargeReads())
+        self._straight = Straight(client, tls, idle=idle, read_bytes=READ_BYTES)
 
     async def get(self, url: str, write: Callable[[bytes], object]) -> Reply:
         """Hand what is at `url` to `write`, piece by piece, unpacked. The reply has no body unless it is a
         refusal. Raises `httpx2.HTTPError` if it did not come whole."""
-        # A socket cannot be taken over there, see `LargeReads`.
-        route = None if sys.platform == "win32" else self._straight.route("GET", url)
+        route = self._straight.route("GET", url)
         if route is not None:
             async with self._straight.exchange(route) as answer:
                 if answer.status not in REDIRECTS:

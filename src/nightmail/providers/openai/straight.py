@@ -9,6 +9,7 @@ then, or an answer that is one of `REDIRECTS`.
 from __future__ import annotations
 
 import ssl
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -36,7 +37,7 @@ class Route(NamedTuple):
 
 class Straight:
     """Sends what `client` would, all of it to one server, on connections that end after `idle` seconds
-    without a request. `network` makes their sockets; None is what the client uses."""
+    without a request and read up to `read_bytes` at a time."""
 
     def __init__(
         self,
@@ -44,12 +45,12 @@ class Straight:
         tls: ssl.SSLContext,
         *,
         idle: float,
-        network: httpcore2.AsyncNetworkBackend | None = None,
+        read_bytes: int,
     ) -> None:
         self._client = client
         self._tls = tls
         self._idle = idle
-        self._network = network
+        self._network = _sockets(read_bytes)
         self._free: list[httpcore2.AsyncHTTPConnection] = []  # the one used last at the end
         self._in_use: set[httpcore2.AsyncHTTPConnection] = set()
         self._closed = False
@@ -124,6 +125,15 @@ class Straight:
             keepalive_expiry=self._idle,
             network_backend=self._network,
         )
+
+
+def _sockets(read_bytes: int) -> httpcore2.AsyncNetworkBackend | None:
+    """None is what the client uses: a socket cannot be taken over on Windows, see `Sockets`."""
+    if sys.platform == "win32":
+        return None
+    from nightmail.providers.openai.sockets import Sockets
+
+    return Sockets(read_bytes)
 
 
 @contextmanager
