@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
 
@@ -32,17 +31,15 @@ class SqliteInquiries:
             row = tx.row("read_batch_whole", batch_id=batch_id)
             if row is None:
                 return None
-            found = dict(row)
-            beside = {name: found.pop(name) for name in ("run_id", "tenant", "object", "seen_at")}
-            batch = batch_of(found)
+            batch = batch_of(row, beside=("run_id", "tenant", "object", "seen_at"))
             span = {"run_no": batch.run_no, "first": batch.first_seq, "last": batch.last_seq}
             number = {"batch_no": batch.batch_no}
             return BatchWhole(
                 batch=batch,
-                run_id=RunId(beside["run_id"]),
-                tenant=beside["tenant"],
-                object=beside["object"],
-                object_seen_at=moment(beside["seen_at"]),
+                run_id=RunId(row["run_id"]),
+                tenant=row["tenant"],
+                object=row["object"],
+                object_seen_at=moment(row["seen_at"]),
                 looks=[_look(each) for each in reversed(tx.rows("list_looks", limit=limit, **number))],
                 causes=[
                     Cause(each["outcome"], Reason(each["reason"]), each["requests"])
@@ -136,9 +133,7 @@ def _look(row: sqlite3.Row) -> Look:
 
 
 def _troubled(row: sqlite3.Row) -> Troubled:
-    found: dict[str, Any] = dict(row)
-    run_id = RunId(found.pop("run_id"))
-    return Troubled(batch_of(found), run_id)
+    return Troubled(batch_of(row, beside=("run_id",)), RunId(row["run_id"]))
 
 
 def _waiting(row: sqlite3.Row) -> Waiting:
