@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightmail.core.polling import FIRST, JITTER, LAST, delay, first_look, next_look
+from nightmail.core.polling import FIRST, JITTER, LAST, LONGEST, PAUSE, Lasting, delay, first_look, next_look
 
 chances = st.floats(0, 1, exclude_max=True)
 ages = st.timedeltas(timedelta(hours=-1), timedelta(days=3))
@@ -71,3 +71,22 @@ def test_patience_with_failures_grows_to_five_minutes(times: int, chance: float)
     wait = delay(times, chance=chance).total_seconds()
     assert FIRST * (1 - JITTER) <= wait <= LAST * (1 + JITTER)
     assert delay(times, chance=0.5) <= delay(times + 1, chance=0.5)
+
+
+def test_what_is_so_again_and_again_lasts_since_it_was_first() -> None:
+    lasting, began = Lasting(), datetime(2026, 11, 22, tzinfo=UTC)
+    assert lasting.since is None
+    for times in range(200):
+        assert lasting.seen(began + times * LONGEST) == began
+    assert lasting.since == began
+
+
+@given(jump=st.one_of(st.timedeltas(PAUSE + timedelta(seconds=1), timedelta(days=9)),
+                      st.timedeltas(timedelta(days=-9), timedelta(seconds=-1))))  # fmt: skip
+def test_after_a_sleep_and_after_a_clock_that_was_set_back_it_begins_anew(jump: timedelta) -> None:
+    lasting, began = Lasting(), datetime(2026, 11, 22, tzinfo=UTC)
+    lasting.seen(began)
+    lasting.seen(began + LONGEST)
+    again = began + LONGEST + jump
+    assert lasting.seen(again) == again
+    assert lasting.seen(again + LONGEST) == again

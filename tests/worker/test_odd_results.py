@@ -180,6 +180,29 @@ async def test_who_comes_back_the_next_day_in_the_middle_of_an_outage_waits_as_l
 
 
 @pytest.mark.parametrize("route", ["poll", "fetch"])
+async def test_who_sleeps_for_a_day_between_two_outages_waits_as_long(tmp_path, route):
+    class Sleeps(Outage):
+        asked = 0
+
+        def _fail(self, route):
+            if route == self.route:
+                self.asked += 1
+                if self.asked == 3:
+                    self.desk.clock.advance(timedelta(days=1))
+                    self.began = None
+            super()._fail(route)
+
+    provider = Sleeps()
+    provider.desk = desk = Desk(tmp_path, provider)
+    provider.route = route
+
+    await desk.drive()
+
+    await all_once(desk)
+    assert len(provider.batches) == 1
+
+
+@pytest.mark.parametrize("route", ["poll", "fetch"])
 async def test_a_batch_that_is_forgotten_holds_no_cancellation_up_for_long(tmp_path, route):
     provider = Outage()
     provider.desk = desk = Desk(tmp_path, provider)

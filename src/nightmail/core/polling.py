@@ -22,6 +22,8 @@ GRACE = timedelta(seconds=60)
 LOST_AFTER = timedelta(hours=1)
 # Nothing of a batch is put off for longer, but by a longer interval of the user's.
 LONGEST = timedelta(minutes=10)
+# Longer than anything is put off and then takes, a slow answer included.
+PAUSE = 2 * LONGEST
 
 
 def next_look(age: timedelta, *, chance: float, interval: float | None = None) -> timedelta:
@@ -42,6 +44,22 @@ def delay(times: int, *, chance: float) -> timedelta:
     """How long to wait after `times` failures in a row before it is tried once more: from a second to
     five minutes."""
     return _spread(min(LAST, FIRST * GROWTH ** min(times, 20)), chance)
+
+
+class Lasting:
+    """Since when something has been so each time that it was tried. After a pause in which nobody tried, as
+    while the machine slept, and after a clock that was set back, it begins anew."""
+
+    def __init__(self) -> None:
+        self.since: datetime | None = None
+        self._seen: datetime | None = None
+
+    def seen(self, now: datetime) -> datetime:
+        """It is so now; since when."""
+        if self.since is None or self._seen is None or not self._seen <= now <= self._seen + PAUSE:
+            self.since = now
+        self._seen = now
+        return self.since
 
 
 def is_lost(missed_since: datetime, now: datetime) -> bool:

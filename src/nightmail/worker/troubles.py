@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from nightmail.core.batch import CLOSED_STATES, Batch, BatchState
-from nightmail.core.polling import LONGEST, delay, is_due
+from nightmail.core.polling import LONGEST, Lasting, delay, is_due
 from nightmail.core.quota import Hold
 from nightmail.core.run import PauseReason, Run
 from nightmail.errors import (
@@ -38,8 +38,8 @@ class Troubles:
         self._ports = ports
         self._holds = holds
         self._times: dict[int, int] = {}
-        self._since: dict[int, datetime] = {}  # when the first of these failures was
-        self._out_since: datetime | None = None
+        self._lasting: dict[int, Lasting] = {}  # since the first of these failures
+        self._out = Lasting()
         self._quiet_until: datetime | None = None
 
     def is_patient(self, batch: Batch) -> bool:
@@ -49,7 +49,7 @@ class Troubles:
     def may_be_there(self, run: Run, batch: Batch) -> bool:
         """May what the provider has not shown be there all the same? The time alone says little, since this
         machine may have slept; nor does the number of times."""
-        since = self._since.get(batch.batch_no)
+        since = self._lasting.get(batch.batch_no, Lasting()).since
         return self.is_patient(batch) or since is None or not is_believed_lost(run, since, self._ports.now())
 
     def may_ask(self) -> bool:
@@ -78,8 +78,7 @@ class Troubles:
             await self._put_off(batches, error, error.retry_after)
         except ProviderUnavailable as error:
             now = self._ports.now()
-            self._out_since = min(self._out_since or now, now)
-            if now - self._out_since > MAX_OUTAGE:
+            if now - self._out.seen(now) > MAX_OUTAGE:
                 raise
             await self._put_off(batches, error, None)
         except ProviderError as error:
@@ -90,10 +89,10 @@ class Troubles:
                 for batch in batches:
                     self._holds.note(batch, answer, self._ports.now())
                 return answer
-            self._out_since = None
+            self._out = Lasting()
             for number in [batch.batch_no for batch in batches] or [NO_BATCH]:
                 self._times.pop(number, None)
-                self._since.pop(number, None)
+                self._lasting.pop(number, None)
             return answer
         return None
 
@@ -119,9 +118,7 @@ class Troubles:
 
     def _wait(self, batch_no: int, seconds: float | None) -> timedelta:
         times = self._times[batch_no] = self._times.get(batch_no, 0) + 1
-        now = self._ports.now()
-        # After a clock that was set back it begins anew.
-        self._since[batch_no] = min(self._since.get(batch_no, now), now)
+        self._lasting.setdefault(batch_no, Lasting()).seen(self._ports.now())
         if seconds is not None:
             return min(timedelta(seconds=seconds), LONGEST)
         return delay(times, chance=self._ports.clock.chance())
