@@ -16,7 +16,6 @@ table `serve` (see docs/how-to/serve.md).
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping
@@ -33,6 +32,7 @@ from nightmail.core.notice import NoticeKind
 from nightmail.core.pricing import PriceTable, merged, parse, parse_usd
 from nightmail.core.quiet import parse_quiet
 from nightmail.errors import ConfigError
+from nightmail.network import is_loopback
 
 DEFAULT_HOME = ".nightmail"
 FILE_NAME = "nightmail.toml"
@@ -90,13 +90,8 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def shows_key(self) -> bool:
         """Does the key travel where others can read it?"""
-        parts = urlsplit(self.url)
-        if self.api_key is None or parts.scheme == "https" or parts.hostname == "localhost":
-            return False
-        try:
-            return not ipaddress.ip_address(parts.hostname or "").is_loopback
-        except ValueError:
-            return True
+        plain = urlsplit(self.url).scheme != "https"
+        return self.api_key is not None and plain and not is_loopback(self.url)
 
 
 def server(

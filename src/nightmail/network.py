@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 from urllib.request import getproxies
@@ -15,10 +16,19 @@ _SOCKS = "socksio"  # what httpx2 speaks it with
 def is_loopback(url: str) -> bool:
     """Whether the URL stays on this machine; one that is none does not."""
     try:
-        host = urlsplit(url).hostname or ""
+        return is_this_machine(urlsplit(url).hostname or "")
     except ValueError:
         return False
-    return host in ("localhost", "::1") or host.startswith("127.") or host.endswith(".localhost")
+
+
+def is_this_machine(host: str) -> bool:
+    """Does the name or address lead nowhere else?"""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def may_be_proxied(url: str) -> bool:

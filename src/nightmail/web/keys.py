@@ -8,7 +8,6 @@ first key, or where others can reach it, a key is needed for all but `/healthz`,
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import math
 from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
@@ -199,13 +198,3 @@ async def _own_run(run_id: str, asker: Annotated[Asker, Depends(_asker)], client
 
 
 OwnRun = Annotated[str, Depends(_own_run)]
-
-
-def is_loopback(host: str) -> bool:
-    """Can only this machine reach what listens there?"""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -12,9 +12,9 @@ import uvicorn
 
 from nightmail.client import Client
 from nightmail.errors import ConfigError
+from nightmail.network import is_this_machine
 from nightmail.web.app import app
 from nightmail.web.connections import bounded
-from nightmail.web.keys import is_loopback
 from nightmail.web.loops import Loop, Work
 from nightmail.web.pages import frame
 from nightmail.web.settings import settings_of
@@ -43,7 +43,7 @@ class Service:
         self._works = work
         settings = settings_of(client.settings.serve, client.settings.home)
         settings = msgspec.structs.replace(settings, hide_texts=settings.hide_texts or hide_texts)
-        self._app = app(client, loops=loops, settings=settings, local=is_loopback(host))
+        self._app = app(client, loops=loops, settings=settings, local=is_this_machine(host))
         self._server = _Server(
             uvicorn.Config(
                 self._app,
@@ -67,7 +67,7 @@ class Service:
         others could reach it and there is no key."""
         with contextlib.closing(self._listener):
             keys = await self._client.keys.list()
-            if not is_loopback(self._host) and all(key.revoked_at for key in keys):
+            if not is_this_machine(self._host) and all(key.revoked_at for key in keys):
                 raise ConfigError(
                     f"others can reach {self._host}, so keys are needed, and there is none: "
                     "make one by nightmail keys add TENANT"
