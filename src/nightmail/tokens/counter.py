@@ -33,12 +33,13 @@ class ModelCounter:
 
     def text(self, text: str) -> int:
         """Tokens of a text as one string value; with the margin if the model's encoding is not known."""
-        return self.texts((text,))[0]
+        tokens = (self._tokens or self._load())(text)
+        return tokens if self.exact else _with_margin(tokens)
 
     def texts(self, texts: Sequence[str]) -> list[int]:
         """`text` of each of many."""
         counts = (self._tokens or self._load()).each(texts)
-        return counts if self.exact else [n + -(-n * MARGIN_PERCENT // 100) for n in counts]
+        return counts if self.exact else list(map(_with_margin, counts))
 
     def body(self, endpoint: Endpoint, body: dict[str, Any]) -> int:
         """Input tokens of a whole request body."""
@@ -75,6 +76,10 @@ class ModelCounter:
     def _load(self) -> Tokenizer:
         self._tokens = tokenizer(VOCABULARY[self.encoding])
         return self._tokens
+
+
+def _with_margin(tokens: int) -> int:
+    return tokens + -(-tokens * MARGIN_PERCENT // 100)
 
 
 def _add_inputs(given: Any, tally: Tally) -> None:
