@@ -20,6 +20,7 @@ SHRINK = 0.9
 # Without a Retry-After, the wait after two objections in a row, and twice as long after each further one.
 PAUSE = timedelta(milliseconds=50)
 LONGEST_PAUSE = timedelta(seconds=60)
+NOT = timedelta(0)
 
 
 class Throttle:
@@ -35,12 +36,14 @@ class Throttle:
 
     def admits(self, now: datetime) -> bool:
         """May one more call go now?"""
+        return not self.blocked_for(now) and self.in_flight < int(self.limit)
+
+    def blocked_for(self, now: datetime) -> timedelta:
+        """How long nothing is to be sent."""
         if self._blocked_at is not None and now < self._blocked_at:
             # The clock was set back: until when the block holds is not known any more.
             self._blocked_at = self.blocked_until = None
-        if self.blocked_until is not None and now < self.blocked_until:
-            return False
-        return self.in_flight < int(self.limit)
+        return NOT if self.blocked_until is None else max(NOT, self.blocked_until - now)
 
     def sent(self) -> int:
         """A call goes; in which window, to be told if it is refused."""
