@@ -131,6 +131,33 @@ async def test_a_server_that_reads_nothing_is_not_written_to_for_ever(
     assert caught.value.ambiguous
 
 
+async def test_what_is_said_before_the_answer_is_passed_over() -> None:
+    hint = b"HTTP/1.1 103 Early Hints\r\nlink: </>\r\n\r\n"
+    async with served(lambda _: hint + http(200, ANSWER)) as (server, url), opened(url) as provider:
+        replies = [await provider.call(Endpoint.CHAT, BODY) for _ in range(2)]
+
+    assert [reply.body for reply in replies] == [ANSWER] * 2
+    assert len(server.connections) == 1
+
+
+async def test_what_nobody_asked_for_is_no_answer_to_the_next_call() -> None:
+    twice = http(200, b'{"first":1}') + http(200, b'{"nobody asked":1}')
+    async with served(lambda _: twice) as (server, url), opened(url) as provider:
+        replies = [await provider.call(Endpoint.CHAT, BODY) for _ in range(2)]
+
+    assert [reply.body for reply in replies] == [b'{"first":1}'] * 2
+    assert len(server.connections) == 2
+
+
+async def test_an_answer_whose_head_has_no_end_is_none() -> None:
+    endless = b"HTTP/1.1 200 Said\r\n" + b"x-more: %b\r\n" % (b"x" * 80) * 2_000
+    async with served(lambda _: endless) as (_, url), opened(url) as provider:
+        with pytest.raises(ProviderUnavailable) as caught:
+            await provider.call(Endpoint.CHAT, BODY)
+
+    assert caught.value.ambiguous
+
+
 async def test_a_packed_answer_is_unpacked() -> None:
     packed = http(200, gzip.compress(ANSWER), content_encoding="gzip")
     async with served(lambda _: packed) as (_, url), opened(url) as provider:

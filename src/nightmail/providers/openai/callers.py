@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING
+
+import httpx2
 
 from nightmail.providers.openai.failures import Reply
 from nightmail.providers.openai.headers import JSON
 from nightmail.providers.openai.straight import REDIRECTS, Route, Straight
-
-if TYPE_CHECKING:
-    import httpx2
 
 READ_BYTES = 1 << 16  # as much as most answers
 
@@ -32,7 +30,7 @@ class Callers:
         route = self._routes[url]
         if route is not None:
             async with self._straight.exchange(route, body) as answer:
-                reply = _reply(answer.status, answer.headers, await answer.aread())
+                reply = _reply(answer.status, answer.headers, await answer.read())
             if reply.status not in REDIRECTS:
                 return reply
         # After a redirect too: nothing was answered, nothing is paid, it is sent again to where it belongs.
@@ -47,7 +45,5 @@ class Callers:
 def _reply(status: int, headers: list[tuple[bytes, bytes]], content: bytes) -> Reply:
     read = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
     if "content-encoding" in read:
-        import httpx2
-
         content = httpx2.Response(status, headers=headers, content=content).content
     return Reply(status, read, content)

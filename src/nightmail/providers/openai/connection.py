@@ -23,13 +23,13 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from nightmail.network import may_be_proxied
 from nightmail.providers.base import Content
-from nightmail.providers.openai.callers import Callers
 from nightmail.providers.openai.failures import Call, Reply, unanswered
 from nightmail.providers.openai.headers import JSON, headers_for
 
 if TYPE_CHECKING:
     import httpx2
 
+    from nightmail.providers.openai.callers import Callers
     from nightmail.providers.openai.downloads import Downloads
 
 CONNECT_SECONDS = 10.0
@@ -114,6 +114,8 @@ class Connection:
     async def call(self, call: Call, path: str, body: bytes) -> Reply:
         """A synchronous request with a body that is JSON already; made for thousands at a time."""
         if self._callers is None:
+            from nightmail.providers.openai.callers import Callers
+
             self._calling = self._client(kept=None, read=CALL_SECONDS)
             self._callers = Callers(self._calling, self._context(), idle=IDLE_SECONDS)
         with self._translated(call):

@@ -6,10 +6,10 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 
-import httpcore2
 import httpx2
 
 from nightmail.providers.openai.failures import Reply
+from nightmail.providers.openai.http11 import Answer
 from nightmail.providers.openai.straight import REDIRECTS, Straight
 
 READ_BYTES = 1 << 19  # twice as much gains nothing
@@ -43,11 +43,11 @@ class Downloads:
 class _Body(httpx2.AsyncByteStream):
     """An answer's body as the client's response reads it; the exchange closes it."""
 
-    def __init__(self, answer: httpcore2.Response) -> None:
+    def __init__(self, answer: Answer) -> None:
         self._answer = answer
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        async with aclosing(self._answer.aiter_stream()) as pieces:
+        async with aclosing(self._answer.pieces()) as pieces:
             async for piece in pieces:
                 yield piece
 

@@ -16,10 +16,6 @@ from typing import Any, cast
 
 import httpcore2
 
-# A request's head waits for its body, to be sent with it, up to so much; from there on whoever writes waits
-# until the other side has taken enough.
-HELD_BYTES = 1 << 16
-
 
 class Sockets(httpcore2.AsyncNetworkBackend):
     """Up to `read_bytes` are read at a time; each connection has room for them as long as it is open. Works
@@ -61,12 +57,10 @@ class _Stream(httpcore2.AsyncNetworkStream):
         self._transport = transport
         self._traffic = traffic
         self._below = below
-        self._held: list[bytes] = []
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """All there is, which may be more than `max_bytes`: who reads HTTP has room for it, and to give
         less is what costs."""
-        self._send()
         try:
             async with asyncio.timeout(timeout):
                 return await self._traffic.take()
@@ -78,20 +72,14 @@ class _Stream(httpcore2.AsyncNetworkStream):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         if self._transport.is_closing():
             raise httpcore2.WriteError("the connection is closed")
-        self._held.append(buffer)
-        if sum(map(len, self._held)) < HELD_BYTES:
+        self._transport.write(buffer)
+        if self._traffic.has_gone.is_set():
             return
-        self._send()
         try:
             async with asyncio.timeout(timeout):
-                await self._traffic.has_gone()
+                await self._traffic.has_gone.wait()
         except TimeoutError as error:
             raise httpcore2.WriteTimeout(str(error)) from error
-
-    def _send(self) -> None:
-        if self._held and not self._transport.is_closing():
-            self._transport.write(b"".join(self._held))
-        self._held.clear()
 
     async def aclose(self) -> None:
         self._traffic.end(ConnectionAbortedError("the connection was closed on this side"))
@@ -153,8 +141,9 @@ class _Traffic(asyncio.BufferedProtocol):
     def __init__(self, room: int) -> None:
         self._room = memoryview(bytearray(room))
         self._filled = 0
-        self._gone = asyncio.Event()
-        self._gone.set()
+        # The other side has taken most of what was written, or will take nothing any more.
+        self.has_gone = asyncio.Event()
+        self.has_gone.set()
         self.is_lost = False  # the transport has let go of its socket
         self._ended = False
         self._broken: Exception | None = None
@@ -184,10 +173,6 @@ class _Traffic(asyncio.BufferedProtocol):
             raise self._broken
         return b""
 
-    async def has_gone(self) -> None:
-        """Returns when the other side has taken most of what was written, or will take nothing any more."""
-        await self._gone.wait()
-
     def end(self, broken: Exception | None) -> None:
         """Nothing comes any more; what has come can still be taken."""
         if not self._ended:
@@ -211,14 +196,14 @@ class _Traffic(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_lost = True
-        self._gone.set()
+        self.has_gone.set()
         self.end(exc)
 
     def pause_writing(self) -> None:
-        self._gone.clear()
+        self.has_gone.clear()
 
     def resume_writing(self) -> None:
-        self._gone.set()
+        self.has_gone.set()
 
     def _tell(self) -> None:
         if self._news is not None and not self._news.done():

@@ -1,5 +1,4 @@
-"""Requests straight over `httpcore2`, on which the ordinary client stands: connections that carry one
-exchange at a time and are used again.
+"""Requests without the ordinary client: connections that carry one exchange at a time and are used again.
 
 They have the very headers that the client sends, made once and not for each request. What the client
 does besides sending and receiving (a proxy, a user in the URL, a redirect) is left to it: there is no route
@@ -10,16 +9,17 @@ from __future__ import annotations
 
 import ssl
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 from urllib.request import getproxies
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
+import h11
+import httpcore2
+import httpx2
 
-    import httpcore2
-    import httpx2
+from nightmail.providers.openai.http11 import Answer, Connection, Header, Request
+from nightmail.providers.openai.sockets import Sockets
 
 REDIRECTS = (301, 302, 303, 307, 308)
 # Said anew for each body.
@@ -31,8 +31,8 @@ class Route(NamedTuple):
 
     method: bytes
     url: httpcore2.URL
-    headers: list[tuple[bytes, bytes]]
-    extensions: MutableMapping[str, Any]  # the timeouts
+    headers: list[Header]
+    timeouts: Mapping[str, float | None]  # in seconds, by what is waited for
 
 
 class Straight:
@@ -50,15 +50,15 @@ class Straight:
         self._client = client
         self._tls = tls
         self._idle = idle
-        self._network = _sockets(read_bytes)
-        self._free: list[httpcore2.AsyncHTTPConnection] = []  # the one used last at the end
-        self._in_use: set[httpcore2.AsyncHTTPConnection] = set()
+        # A socket cannot be taken over on Windows, see `Sockets`; there it is the client's.
+        windows = sys.platform == "win32"
+        self._network = httpcore2.AnyIOBackend() if windows else Sockets(read_bytes)
+        self._free: list[Connection] = []  # the one used last at the end
+        self._in_use: set[Connection] = set()
         self._closed = False
 
     def route(self, method: str, url: str, headers: Mapping[str, str] | None = None) -> Route | None:
         """How to reach `url` without the client; None if that is not for us."""
-        import httpcore2
-
         request = self._client.build_request(method, url, headers=headers)
         where = request.url
         proxied = self._client.trust_env and bool(getproxies())
@@ -70,37 +70,28 @@ class Straight:
                 scheme=where.raw_scheme, host=where.raw_host, port=where.port, target=where.raw_path
             ),
             [(name, value) for name, value in request.headers.raw if name.lower() not in _ABOUT_THE_BODY],
-            request.extensions,
+            request.extensions["timeout"],
         )
 
     @asynccontextmanager
-    async def exchange(self, route: Route, body: bytes | None = None) -> AsyncIterator[httpcore2.Response]:
+    async def exchange(self, route: Route, body: bytes | None = None) -> AsyncIterator[Answer]:
         """The answer, to be read inside. What goes wrong, there too, is told as `httpx2.HTTPError`, as
         by the client, but TLS that breaks after its beginning: that is `ssl.SSLError`, with it too. A
         connection whose answer was not read to its end is not used again."""
-        import httpcore2
-
-        headers = route.headers
+        headers, timeouts = route.headers, route.timeouts
         if body is not None:
             headers = [*headers, (b"Content-Length", b"%d" % len(body))]
-        request = httpcore2.Request(
-            route.method, route.url, headers=headers, content=body, extensions=route.extensions
-        )
         with _as_of_client():
             connection = await self._taken(route)
             self._in_use.add(connection)
             try:
-                response = await connection.handle_async_request(request)
-                try:
-                    yield response
-                finally:
-                    await response.aclose()
+                yield await connection.ask(Request(route.method, route.url.target, headers, body, timeouts))
             finally:
                 self._in_use.discard(connection)
-                if connection.is_idle() and not self._closed:
+                if not self._closed and connection.is_reusable(self._idle):
                     self._free.append(connection)
-                elif not connection.is_closed():
-                    await connection.aclose()
+                else:
+                    await connection.close()
 
     async def close(self) -> None:
         """End every connection, also under exchanges that are on their way."""
@@ -108,47 +99,28 @@ class Straight:
         connections = [*self._free, *self._in_use]
         self._free.clear()
         for connection in connections:
-            await connection.aclose()
+            await connection.close()
 
-    async def _taken(self, route: Route) -> httpcore2.AsyncHTTPConnection:
-        """One that is free and still open, or a new one, which connects when it is used."""
-        import httpcore2
-
+    async def _taken(self, route: Route) -> Connection:
+        """One that is free and still open, or a new one."""
         while self._free:
             connection = self._free.pop()
-            if not connection.has_expired():
+            if connection.is_open():
                 return connection
-            await connection.aclose()
-        return httpcore2.AsyncHTTPConnection(
-            route.url.origin,
-            ssl_context=self._tls,
-            keepalive_expiry=self._idle,
-            network_backend=self._network,
-        )
-
-
-def _sockets(read_bytes: int) -> httpcore2.AsyncNetworkBackend | None:
-    """None is what the client uses: a socket cannot be taken over on Windows, see `Sockets`."""
-    if sys.platform == "win32":
-        return None
-    from nightmail.providers.openai.sockets import Sockets
-
-    return Sockets(read_bytes)
+            await connection.close()
+        origin, timeout = route.url.origin, route.timeouts.get("connect")
+        host = origin.host.decode("ascii")
+        stream = await self._network.connect_tcp(host, origin.port, timeout=timeout)
+        if origin.scheme == b"https":
+            stream = await stream.start_tls(self._tls, server_hostname=host, timeout=timeout)
+        return Connection(stream)
 
 
 @contextmanager
 def _as_of_client() -> Iterator[None]:
-    """Errors as the client would have told them; both call them by the same names."""
-    import httpcore2
-    import httpx2
-
+    """Errors as the client would have told them; all call them by the same names."""
     try:
         yield
-    except (
-        httpcore2.TimeoutException,
-        httpcore2.NetworkError,
-        httpcore2.ProtocolError,
-        httpcore2.UnsupportedProtocol,
-    ) as error:
+    except (httpcore2.TimeoutException, httpcore2.NetworkError, h11.ProtocolError) as error:
         kind: type[httpx2.TransportError] = getattr(httpx2, type(error).__name__, httpx2.TransportError)
         raise kind(str(error)) from error
