@@ -131,6 +131,15 @@ async def test_a_server_that_reads_nothing_is_not_written_to_for_ever(
     assert caught.value.ambiguous
 
 
+async def test_a_server_that_speaks_more_is_asked_for_the_one_protocol(tls: ssl.SSLContext) -> None:
+    tls.set_alpn_protocols(["h2", "http/1.1"])
+    async with served(lambda _: http(200, ANSWER), tls=tls) as (server, url), opened(url) as provider:
+        await provider.call(Endpoint.CHAT, BODY)
+        spoken = server.writers[0].get_extra_info("ssl_object").selected_alpn_protocol()
+
+    assert spoken == "http/1.1"
+
+
 async def test_what_is_said_before_the_answer_is_passed_over() -> None:
     hint = b"HTTP/1.1 103 Early Hints\r\nlink: </>\r\n\r\n"
     async with served(lambda _: hint + http(200, ANSWER)) as (server, url), opened(url) as provider:

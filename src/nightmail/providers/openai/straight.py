@@ -49,6 +49,7 @@ class Straight:
     ) -> None:
         self._client = client
         self._tls = tls
+        tls.set_alpn_protocols(["http/1.1"])  # as the client does
         self._idle = idle
         # A socket cannot be taken over on Windows, see `Sockets`; there it is the client's.
         windows = sys.platform == "win32"
