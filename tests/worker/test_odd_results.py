@@ -134,6 +134,11 @@ class Outage(ScriptedProvider):
     route = ""
     began: datetime | None = None
 
+    def at(self, tmp_path, route):
+        """Itself, and the desk of a run that it serves; `route` is what is not found."""
+        self.desk, self.route = Desk(tmp_path, self), route
+        return self, self.desk
+
     def _fail(self, route):
         now = self.desk.clock.now()
         if route == self.route:
@@ -152,9 +157,7 @@ class Outage(ScriptedProvider):
 
 @pytest.mark.parametrize("route", ["poll", "fetch"])
 async def test_an_outage_that_says_not_found_is_waited_out_and_nothing_is_paid_twice(tmp_path, route):
-    provider = Outage()
-    provider.desk = desk = Desk(tmp_path, provider)
-    provider.route = route
+    provider, desk = Outage().at(tmp_path, route)
 
     await desk.drive()
 
@@ -165,9 +168,7 @@ async def test_an_outage_that_says_not_found_is_waited_out_and_nothing_is_paid_t
 
 @pytest.mark.parametrize("route", ["poll", "fetch"])
 async def test_who_comes_back_the_next_day_in_the_middle_of_an_outage_waits_as_long(tmp_path, route):
-    provider = Outage()
-    provider.desk = desk = Desk(tmp_path, provider)
-    provider.route = route
+    provider, desk = Outage().at(tmp_path, route)
     with pytest.raises(Crash):
         await desk.drive(TroublePlan(2, lambda: Crash(), lambda call: call == f"provider.{route}"))
     desk.clock.advance(timedelta(days=1))
@@ -192,9 +193,7 @@ async def test_who_sleeps_for_a_day_between_two_outages_waits_as_long(tmp_path, 
                     self.began = None
             super()._fail(route)
 
-    provider = Sleeps()
-    provider.desk = desk = Desk(tmp_path, provider)
-    provider.route = route
+    provider, desk = Sleeps().at(tmp_path, route)
 
     await desk.drive()
 
@@ -204,9 +203,7 @@ async def test_who_sleeps_for_a_day_between_two_outages_waits_as_long(tmp_path, 
 
 @pytest.mark.parametrize("route", ["poll", "fetch"])
 async def test_a_batch_that_is_forgotten_holds_no_cancellation_up_for_long(tmp_path, route):
-    provider = Outage()
-    provider.desk = desk = Desk(tmp_path, provider)
-    provider.route = route
+    _, desk = Outage().at(tmp_path, route)
     with pytest.raises(Crash):
         await desk.drive(TroublePlan(1, lambda: Crash(), lambda call: call == f"provider.{route}"))
     store = await desk.store()

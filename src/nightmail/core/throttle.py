@@ -20,7 +20,6 @@ SHRINK = 0.9
 # Without a Retry-After, the wait after two objections in a row, and twice as long after each further one.
 PAUSE = timedelta(milliseconds=50)
 LONGEST_PAUSE = timedelta(seconds=60)
-NOT = timedelta(0)
 
 
 class Throttle:
@@ -43,7 +42,7 @@ class Throttle:
         if self._blocked_at is not None and now < self._blocked_at:
             # The clock was set back: until when the block holds is not known any more.
             self._blocked_at = self.blocked_until = None
-        return NOT if self.blocked_until is None else max(NOT, self.blocked_until - now)
+        return timedelta(0) if self.blocked_until is None else max(timedelta(0), self.blocked_until - now)
 
     def sent(self) -> int:
         """A call goes; in which window, to be told if it is refused."""

@@ -214,7 +214,8 @@ class _Calls:
 
     def _over(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        # Calls that are answered send the next ones themselves. To be woken by each was a tenth of its CPU.
+        # Calls that are answered send the next ones themselves. To be woken by each cost a twentieth of the
+        # CPU.
         if not self._tasks or self._failure is not None or self._throttle.blocked_for(self._ports.now()):
             self._wake.set()
 

@@ -41,9 +41,11 @@ class Service:
         self._client = client
         self._host = host
         self._works = work
+        # By the address that is listened at: what a name leads to is for the system to say.
+        self._is_local = is_this_machine(self._listener.getsockname()[0])
         settings = settings_of(client.settings.serve, client.settings.home)
         settings = msgspec.structs.replace(settings, hide_texts=settings.hide_texts or hide_texts)
-        self._app = app(client, loops=loops, settings=settings, local=is_this_machine(host))
+        self._app = app(client, loops=loops, settings=settings, local=self._is_local)
         self._server = _Server(
             uvicorn.Config(
                 self._app,
@@ -67,7 +69,7 @@ class Service:
         others could reach it and there is no key."""
         with contextlib.closing(self._listener):
             keys = await self._client.keys.list()
-            if not is_this_machine(self._host) and all(key.revoked_at for key in keys):
+            if not self._is_local and all(key.revoked_at for key in keys):
                 raise ConfigError(
                     f"others can reach {self._host}, so keys are needed, and there is none: "
                     "make one by nightmail keys add TENANT"

@@ -81,9 +81,9 @@ class Connection:
             self._http.receive_data(data)
         return event
 
-    def is_reusable(self, idle: float) -> bool:
-        """Is the exchange over, and may another follow within `idle` seconds? Not where more came than was
-        asked for: it would be taken for the next answer."""
+    def renew(self, idle: float) -> bool:
+        """Be ready for another exchange within `idle` seconds. False if this one is not over, or if more
+        came than was asked for, which would be taken for the next answer."""
         http = self._http
         if http.our_state is not h11.DONE or http.their_state is not h11.DONE or http.trailing_data[0]:
             return False

@@ -89,7 +89,7 @@ class Straight:
                 yield await connection.ask(Request(route.method, route.url.target, headers, body, timeouts))
             finally:
                 self._in_use.discard(connection)
-                if not self._closed and connection.is_reusable(self._idle):
+                if not self._closed and connection.renew(self._idle):
                     self._free.append(connection)
                 else:
                     await connection.close()
