@@ -61,22 +61,19 @@ def _compiled(schema: bytes) -> Callable[[Material], Any]:
 class Ask:
     """One request as the model sees it. `texts` holds the inputs where an endpoint takes several."""
 
-    __slots__ = (
-        "base64", "cap", "choices", "dimensions", "generates", "recipe", "refusal", "text", "texts", "tier",
-        "tokens",
-    )  # fmt: skip
+    # As they are in nearly every ask.
+    texts: list[str] | None = None
+    choices = 1
+    generates = True
+    dimensions: int | None = None
+    base64 = False
+    tier = "default"
 
     def __init__(self, recipe: Recipe, text: str, tokens: int, cap: int | None = None) -> None:
         self.recipe = recipe
         self.text = text
         self.tokens = tokens
         self.cap = cap
-        self.texts: list[str] | None = None
-        self.choices = 1
-        self.generates = True
-        self.dimensions: int | None = None
-        self.base64 = False
-        self.tier = "default"
         self.refusal = recipe.refusal
         if tokens > recipe.window or (cap is not None and cap > recipe.max_output):
             self.refusal = recipe.refusal or _over_limits(recipe.model, tokens, cap)

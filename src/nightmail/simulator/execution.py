@@ -194,5 +194,5 @@ def _shuffled(lines: list[bytes], seed: int) -> list[bytes]:
 
 
 def _write(path: Path, lines: list[bytes]) -> None:
-    with path.open("wb") as file:
-        file.writelines(lines)
+    # In one: a buffered file takes a system call for every dozen lines.
+    path.write_bytes(b"".join(lines))

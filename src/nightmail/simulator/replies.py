@@ -17,12 +17,14 @@ from nightmail.simulator.answers import Answer
 from nightmail.simulator.asks import Ask
 from nightmail.simulator.moderation import judged
 
-_CHOICE = (
-    b'{"index":%d,"message":{"role":"assistant","content":%b,"refusal":%b,"annotations":[]},'
+_FURTHER_CHOICE = (
+    b',{"index":%d,"message":{"role":"assistant","content":%b,"refusal":%b,"annotations":[]},'
     b'"logprobs":null,"finish_reason":"%b"}'
 )
 _CHAT = (
-    b'{"id":"chatcmpl-%b","object":"chat.completion","created":%d,"model":%b,"choices":[%b],'
+    b'{"id":"chatcmpl-%b","object":"chat.completion","created":%d,"model":%b,"choices":['
+    b'{"index":0,"message":{"role":"assistant","content":%b,"refusal":%b,"annotations":[]},'
+    b'"logprobs":null,"finish_reason":"%b"}%b],'
     b'"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,'
     b'"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},'
     b'"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0,'
@@ -78,11 +80,14 @@ def body_of(
 def _chat(ask: Ask, answered: Answer, name: bytes, created: int, whole: bytes) -> bytes:
     content, refusal = _said(answered)
     finish = answered.finish.encode()
-    choices = _CHOICE % (0, content, refusal, finish)
+    further = b""
     for index in range(1, ask.choices):
-        choices += b"," + _CHOICE % (index, content, refusal, finish)
+        further += _FURTHER_CHOICE % (index, content, refusal, finish)
     output = answered.tokens * ask.choices
-    return whole % (name, created, ask.recipe.echo, choices, ask.tokens, output, ask.tokens + output)
+    return whole % (
+        name, created, ask.recipe.echo, content, refusal, finish, further, ask.tokens, output,
+        ask.tokens + output,
+    )  # fmt: skip
 
 
 def _responses(ask: Ask, answered: Answer, name: bytes, created: int, whole: bytes) -> bytes:
