@@ -7,16 +7,15 @@ sentences of what the user said. Answers given by the user of the simulator come
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-import msgspec
 import orjson
 
 from nightmail.simulator.asks import Ask
 from nightmail.simulator.schemas import Material
 
 
-class Answer(msgspec.Struct, frozen=True, gc=False):
+class Answer(NamedTuple):
     """`tokens` of output, `more` included; `finish` is chat's word: stop or length.
 
     `more` holds the answers to further prompts of a completions request.
@@ -69,7 +68,7 @@ def answer(ask: Ask, seed: int, given: Given = NOTHING_GIVEN, attempt: int = 1) 
     if ask.texts is None or len(ask.texts) < 2:
         return made
     more = tuple(_answer_to(ask, text, seed, given, attempt) for text in ask.texts[1:])
-    return msgspec.structs.replace(made, tokens=made.tokens + sum(one.tokens for one in more), more=more)
+    return made._replace(tokens=made.tokens + sum(one.tokens for one in more), more=more)
 
 
 def _answer_to(ask: Ask, said: str, seed: int, given: Given, attempt: int) -> Answer:

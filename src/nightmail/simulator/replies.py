@@ -17,14 +17,12 @@ from nightmail.simulator.answers import Answer
 from nightmail.simulator.asks import Ask
 from nightmail.simulator.moderation import judged
 
-_FURTHER_CHOICE = (
-    b',{"index":%d,"message":{"role":"assistant","content":%b,"refusal":%b,"annotations":[]},'
+_CHOICE = (
+    b'{"index":%d,"message":{"role":"assistant","content":%b,"refusal":%b,"annotations":[]},'
     b'"logprobs":null,"finish_reason":"%b"}'
 )
 _CHAT = (
-    b'{"id":"chatcmpl-%b","object":"chat.completion","created":%d,"model":%b,"choices":['
-    b'{"index":0,"message":{"role":"assistant","content":%b,"refusal":%b,"annotations":[]},'
-    b'"logprobs":null,"finish_reason":"%b"}%b],'
+    b'{"id":"chatcmpl-%b","object":"chat.completion","created":%d,"model":%b,"choices":[%b],'
     b'"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,'
     b'"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},'
     b'"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0,'
@@ -80,14 +78,11 @@ def body_of(
 def _chat(ask: Ask, answered: Answer, name: bytes, created: int, whole: bytes) -> bytes:
     content, refusal = _said(answered)
     finish = answered.finish.encode()
-    further = b""
+    choices = _CHOICE % (0, content, refusal, finish)
     for index in range(1, ask.choices):
-        further += _FURTHER_CHOICE % (index, content, refusal, finish)
+        choices += b"," + _CHOICE % (index, content, refusal, finish)
     output = answered.tokens * ask.choices
-    return whole % (
-        name, created, ask.recipe.echo, content, refusal, finish, further, ask.tokens, output,
-        ask.tokens + output,
-    )  # fmt: skip
+    return whole % (name, created, ask.recipe.echo, choices, ask.tokens, output, ask.tokens + output)
 
 
 def _responses(ask: Ask, answered: Answer, name: bytes, created: int, whole: bytes) -> bytes:

@@ -34,12 +34,13 @@ _FORMATS = {
 class Material:
     """The text an answer is made of; its words are found only if something asks for them."""
 
-    _words: list[bytes] | None = None
-    _sentences: list[str] | None = None
+    __slots__ = ("_sentences", "_words", "salt", "text")
 
     def __init__(self, text: str, salt: int = 0) -> None:
         self.text = text
         self.salt = salt
+        self._words: list[bytes] | None = None
+        self._sentences: list[str] | None = None
 
     @property
     def words(self) -> list[bytes]:
