@@ -6,11 +6,13 @@ import random
 import threading
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from nightmail.core.run import RunState
 from nightmail.errors import SinkError
 from nightmail.sinks.jsonl import JsonlSink
+from nightmail.sinks.parquet import ParquetSink
 from nightmail.stages import accepted, deliver
 from nightmail.testing.desk import Desk
 from nightmail.testing.provider import ScriptedProvider
@@ -45,6 +47,17 @@ async def test_rows_are_in_the_order_of_the_source_whatever_the_order_of_the_ans
     await desk.drive()
 
     assert [each["id"] for each in desk.outputs()] == [each["id"] for each in ROWS]
+
+
+def test_a_window_of_large_rows_is_a_row_group_so_that_none_waits_for_the_next(tmp_path):
+    large = "x" * 1_000_000
+    window = pa.record_batch({"text": [large] * (deliver.WINDOW_BYTES // len(large))})
+    sink = ParquetSink(tmp_path / "out.parquet", window.schema)
+    for _ in range(3):
+        sink.write(window)
+    sink.close()
+
+    assert pq.ParquetFile(tmp_path / "out.parquet").num_row_groups == 3
 
 
 async def test_a_sink_that_fails_leaves_no_file_and_is_tried_again(tmp_path, monkeypatch, small):

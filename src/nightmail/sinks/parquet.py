@@ -19,7 +19,7 @@ class ParquetSink:
     """Writes `.parquet`."""
 
     row_group_rows = 65_536
-    # Less than what comes at a time where rows are large: each is written while the next is read.
+    # Less than `deliver` reads of large rows at a time: each window is written while the next is read.
     row_group_bytes = 20_000_000
 
     def __init__(self, path: Path | str, schema: pa.Schema) -> None:
