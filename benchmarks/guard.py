@@ -56,11 +56,10 @@ def main() -> None:
 
 def measure(most: float) -> float:
     """The least ratio of the rounds; stops at one that is not above `most`."""
-    import quicktok
-
     from nightmail.simulator.process import start
+    from nightmail.tokens.tokenizer import tokenizer
 
-    count = quicktok.get_encoding("o200k_base").count
+    count = tokenizer("o200k_base")
     with tempfile.TemporaryDirectory(prefix="nightmail-guard-") as temporary, start() as server:
         folder = Path(temporary)
         source = folder / "input.jsonl"

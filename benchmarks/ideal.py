@@ -17,16 +17,19 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import gigatoken
 import job
 import msgspec
 import openai
 import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet as pq
-import quicktok
+
+from nightmail.tokens.vocabulary import vocabulary_file
 
 BATCH = 50_000
 CHUNK = 1 << 20
@@ -120,17 +123,17 @@ class Worker:
     def __init__(self, source: Path, home: Path, base_url: str) -> None:
         self.source, self.home = source, home
         self.client = openai.OpenAI(base_url=base_url, api_key="none")
-        self.count = quicktok.get_encoding(ENCODING).count
+        self.encode = _tokenizer().encode
         # The rule is nightmail's (tokens/messages.py, tokens/tools.py).
         schema = json.dumps(job.SCHEMA, separators=(",", ":"))
         fixed = ("system", job.SYSTEM, "user", f"# Response Formats\n\n## {job.NAME}\n\n// \n", schema)
-        self.fixed_tokens = sum(map(self.count, fixed)) + 3 + 3 + 3
+        self.fixed_tokens = sum(len(self.encode(text)) for text in fixed) + 3 + 3 + 3
 
     def send(self, piece: Piece) -> Sent:
         """A piece of the input to a batch at the provider."""
         decode = msgspec.json.Decoder(Record).decode
         encode = msgspec.json.Encoder().encode
-        count, question = self.count, job.QUESTION
+        tokens_of, question = self.encode, job.QUESTION
         beginning, end = _frame()
         requests = tokens = 0
         path = self.home / f"batch-{piece.number}.jsonl"
@@ -140,7 +143,7 @@ class Worker:
             for line in source:
                 record = decode(line)
                 text = question + record.description
-                tokens += count(text)
+                tokens += len(tokens_of(text))
                 target.write(b'{"custom_id":' + encode(record.id) + beginning + encode(text) + end)
                 requests += 1
                 left -= len(line)
@@ -188,6 +191,11 @@ class Worker:
             yield rest
 
 
+@cache
+def _tokenizer() -> Any:
+    return gigatoken.Tokenizer.from_tiktoken(vocabulary_file(ENCODING), "o200k").backend
+
+
 def _frame() -> tuple[bytes, bytes]:
     """What stands before and after the text in every request."""
     mark = "\x00"
@@ -222,7 +230,7 @@ def main() -> None:
     given = job.arguments(__doc__).parse_args()
     rows = requests = tokens = 0
     # A forked process has what this one has loaded: the vocabulary, and what the first array looks for.
-    quicktok.get_encoding(ENCODING)
+    _tokenizer()
     pa.array([""])
     # Elsewhere than on Linux forking is not safe.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")

@@ -40,8 +40,8 @@ PUBLIC = [
     "start",
 ]
 HEAVY = {
-    "pyarrow", "openai", "pydantic", "pandas", "polars", "quicktok", "tiktoken", "numpy", "httpx",
-    "starlette", "uvicorn", "typer", "rich", "jsonschema_rs", "sqlite3", "asyncio",
+    "pyarrow", "openai", "pydantic", "pandas", "polars", "gigatoken", "quicktok", "tiktoken", "numpy",
+    "httpx", "starlette", "uvicorn", "typer", "rich", "jsonschema_rs", "sqlite3", "asyncio",
 }  # fmt: skip
 
 

@@ -184,7 +184,17 @@ def test_a_fault_of_ours_shows_its_place_only_when_asked(
 
 
 def test_help_loads_nothing_heavy() -> None:
-    heavy = ["pyarrow", "openai", "pydantic", "quicktok", "rich", "msgspec", "uvicorn", "starlette"]
+    heavy = [
+        "pyarrow",
+        "openai",
+        "pydantic",
+        "gigatoken",
+        "quicktok",
+        "rich",
+        "msgspec",
+        "uvicorn",
+        "starlette",
+    ]
     code = (
         "import sys; from nightmail.cli.main import main; main(['--help']); "
         f"print([name for name in {heavy} if name in sys.modules])"

@@ -87,7 +87,7 @@ class Frame(NamedTuple):
     tokens: int
     room: float
     max_bytes: int
-    counts: Callable[[Sequence[str]], list[int]]
+    count: Callable[[str], int]
     digest: hashlib.blake2b
 
     def lines(self, seqs: Sequence[int], escaped: Sequence[bytes]) -> list[bytes]:
@@ -113,7 +113,7 @@ class Workshop:
         self._whole_digest = begun(task.endpoint)
 
     def prepare(self) -> None:
-        """Load what requests of the task's own model are counted with, which takes 0.4 s."""
+        """Load what requests of the task's own model are counted with, which takes 0.3 s."""
         if self._task.template is not None:
             self._framed(self._task.template)
 
@@ -171,7 +171,7 @@ class Workshop:
             except (TaskError, ValueError):
                 return None
             lines += frame.lines(asked.seqs[first : first + AT_ONCE], escaped)
-            tokens += [frame.tokens + n for n in frame.counts(texts)]
+            tokens += [frame.tokens + n for n in map(frame.count, texts)]
             if digest is not None:
                 found += completed(frame.digest, escaped, digest)
         lengths = list(map(len, lines))
@@ -219,7 +219,7 @@ class Workshop:
         """The line by the frame of the draft's template; None if it has none, or does not fit."""
         if draft.text is None or draft.template is None or (frame := self._framed(draft.template)) is None:
             return None
-        tokens = frame.tokens + frame.counts([draft.text])[0]
+        tokens = frame.tokens + frame.count(draft.text)
         [line] = frame.lines([seq], [draft.escaped])
         if tokens > frame.room or len(line) > frame.max_bytes:
             return None
@@ -248,7 +248,7 @@ class Workshop:
             tokens=counter.body(self._task.endpoint, template.body_without_text),
             room=self._room(model, 1, cap),
             max_bytes=self.limits(model).max_batch_bytes,
-            counts=counter.texts,
+            count=counter.text,
             digest=begun(self._task.endpoint, template.prefix, template.suffix),
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 from nightmail.core.request import Endpoint
@@ -18,10 +17,6 @@ class Counter(Protocol):
 
     def text(self, text: str) -> int:
         """Tokens of a text as one string value inside a request."""
-        ...
-
-    def texts(self, texts: Sequence[str]) -> list[int]:
-        """`text` of each of many."""
         ...
 
     def body(self, endpoint: Endpoint, body: dict[str, Any]) -> int:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, assert_never
 
 from nightmail.core.request import Endpoint
 from nightmail.tokens.encodings import MARGIN_PERCENT, VOCABULARY, encoding_of
 from nightmail.tokens.messages import count_chat, count_parts, count_responses
+from nightmail.tokens.reference import Count as TextCount
 from nightmail.tokens.tally import Count, Tally
-from nightmail.tokens.tokenizer import Tokenizer, tokenizer
+from nightmail.tokens.tokenizer import tokenizer
 
 
 @lru_cache(maxsize=256)
@@ -29,17 +30,12 @@ class ModelCounter:
         self.model = model
         self.encoding = encoding.name
         self.exact = encoding.exact
-        self._tokens: Tokenizer | None = None
+        self._tokens: TextCount | None = None
 
     def text(self, text: str) -> int:
         """Tokens of a text as one string value; with the margin if the model's encoding is not known."""
         tokens = (self._tokens or self._load())(text)
-        return tokens if self.exact else _with_margin(tokens)
-
-    def texts(self, texts: Sequence[str]) -> list[int]:
-        """`text` of each of many."""
-        counts = (self._tokens or self._load()).each(texts)
-        return counts if self.exact else list(map(_with_margin, counts))
+        return tokens if self.exact else tokens + -(-tokens * MARGIN_PERCENT // 100)
 
     def body(self, endpoint: Endpoint, body: dict[str, Any]) -> int:
         """Input tokens of a whole request body."""
@@ -73,13 +69,9 @@ class ModelCounter:
             return 1
         return len(given)
 
-    def _load(self) -> Tokenizer:
+    def _load(self) -> TextCount:
         self._tokens = tokenizer(VOCABULARY[self.encoding])
         return self._tokens
-
-
-def _with_margin(tokens: int) -> int:
-    return tokens + -(-tokens * MARGIN_PERCENT // 100)
 
 
 def _add_inputs(given: Any, tally: Tally) -> None:

@@ -1,11 +1,11 @@
 """Which text the fast tokenizer is known to count differently, and how it is counted then.
 
-quicktok 0.4.0 was compared with tiktoken 0.14.0 on every code point in 13 surroundings (96 outside the large
-blocks of ideographs), on 1.9 million random texts (mixed scripts, case, marks, controls, white space) and on
-runs of up to 100,000 of one character. Two classes differ, by a token or two each:
+gigatoken 0.10.0 was compared with tiktoken 0.14.0 on every code point in 15 surroundings (of the large blocks
+of ideographs, on samples), on four million random texts (mixed scripts, case, marks, controls, white space)
+and on runs of up to 100,000 of one character. Two classes differ, by a token or two each:
 
 * an apostrophe followed by U+017F (long s), which tiktoken's case-insensitive `'s` takes for a contraction;
-* characters that Unicode 17 added: quicktok knows that they are letters, marks or digits, tiktoken
+* characters that Unicode 17 added: gigatoken knows that they are letters, marks or digits, tiktoken
   (Unicode 16) does not, so that the text is cut elsewhere.
 
 Such text is counted by tiktoken if its vocabulary is on this machine. It is never downloaded: counting works
@@ -14,14 +14,10 @@ offline or says so. Without it each such place adds `PER_PLACE` tokens, so that 
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
-from nightmail.tokens.encodings import CL100K, O200K
+from nightmail.tokens.vocabulary import PUBLISHED, in_folder, tiktoken_folder
 
 Count = Callable[[str], int]
 
@@ -42,19 +38,6 @@ _perhaps = re.compile(
     "[\u088f\u0c5c\u0cdc\u1acf-\u1aeb\ua7ce-\ua7f1"
     "\U00010940-\U0001e6ff\U0002b73a-\U0002cead\U000323b0-\U00033479]"
 ).search
-
-# Where tiktoken looks for a vocabulary: a file named by the SHA-1 of its address, checked by SHA-256
-# (tiktoken 0.14.0, load.py and openai_public.py).
-_FILES = {
-    CL100K: (
-        "9b5ad71b2ce5302211f9c61530b329a4922fc6a4",
-        "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
-    ),
-    O200K: (
-        "fb374d419588a4632f3f557e76b4b70aebbca790",
-        "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
-    ),
-}
 
 
 def differs(text: str) -> bool:
@@ -77,16 +60,17 @@ def places(text: str) -> int:
     return len(_place.findall(text))
 
 
-def reference(encoding: str) -> Count | None:
+def reference(vocabulary: str) -> Count | None:
     """tiktoken's count for a vocabulary, or None where it is not installed or has no files here."""
-    if not _has_files(encoding):
+    # It downloads what is missing, and also what has another checksum: both must be ruled out here.
+    if vocabulary not in PUBLISHED or in_folder(tiktoken_folder(), vocabulary) is None:
         return None
     try:
         import tiktoken
     except ImportError:
         return None
     try:
-        encode = tiktoken.get_encoding(encoding).encode_ordinary
+        encode = tiktoken.get_encoding(vocabulary).encode_ordinary
     except (KeyError, ValueError, OSError):
         return None
 
@@ -94,23 +78,3 @@ def reference(encoding: str) -> Count | None:
         return len(encode(text))
 
     return count
-
-
-def _has_files(encoding: str) -> bool:
-    # tiktoken downloads what is missing, and also what has another checksum: both must be ruled out here.
-    folder = _folder()
-    if folder is None or encoding not in _FILES:
-        return False
-    name, digest = _FILES[encoding]
-    try:
-        return hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
-    except OSError:
-        return False
-
-
-def _folder() -> Path | None:
-    for variable in ("TIKTOKEN_CACHE_DIR", "DATA_GYM_CACHE_DIR"):
-        if variable in os.environ:
-            # An empty value switches tiktoken's files off: it would download every time.
-            return Path(os.environ[variable]) if os.environ[variable] else None
-    return Path(tempfile.gettempdir()) / "data-gym-cache"

@@ -1,54 +1,29 @@
-"""Text to number of tokens, for one vocabulary: the fast tokenizer, checked before it is trusted.
+"""Text to number of tokens, for one vocabulary: a fast tokenizer, checked before it is trusted.
 
-The first use of a vocabulary in a process loads it (0.1 to 0.4 s) and counts the golden samples shipped in
-this package. A build of the wheel that counts them wrongly is not used: tiktoken is, if it has its files
-here; else `ConfigError` says so. `scripts/golden_tokens.py` writes the samples.
+The first use of a vocabulary in a process loads it (0.3 s) and counts the golden samples shipped in this
+package. A build of the wheel that counts them wrongly is not used: tiktoken is, if it has its files here;
+else `ConfigError` says so. `scripts/golden_tokens.py` writes the samples.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import resources
-from typing import Any
+from pathlib import Path
 
 import msgspec
 
 from nightmail.errors import ConfigError
+from nightmail.tokens.encodings import CL100K, O200K
 from nightmail.tokens.reference import PER_PLACE, Count, differs, places, reference
+from nightmail.tokens.vocabulary import vocabulary_file
 
-# Texts that are counted by one call: the library lets go of the interpreter for each call, and beside a
-# thread that computes it gets it back 5 ms later. More of them at a time only fill the processor's cache.
-PORTION = 256
-# A portion of more characters is counted text by text: a call keeps the tokens of all its texts.
-LONG = 1_000_000
-
-Counts = Callable[[Sequence[str]], list[int]]
+# What gigatoken calls the rule by which text is cut into words, which the file does not say.
+_CUTTING = {CL100K: "cl100k", O200K: "o200k"}
 
 _loading = threading.Lock()
-_loaded: dict[str, Tokenizer] = {}
-
-
-class Tokenizer:
-    """Counts tokens: called with a text, that one's; `each` of many."""
-
-    def __init__(self, count: Count, counts: Counts | None = None) -> None:
-        self._count = count
-        self._counts = counts
-
-    def __call__(self, text: str) -> int:
-        return self._count(text)
-
-    def each(self, texts: Sequence[str]) -> list[int]:
-        """The tokens of each text."""
-        if self._counts is None or len(texts) == 1:
-            return list(map(self._count, texts))
-        found: list[int] = []
-        for begin in range(0, len(texts), PORTION):
-            portion = texts[begin : begin + PORTION]
-            found += self._counts(portion) if sum(map(len, portion)) < LONG else map(self._count, portion)
-        return found
+_loaded: dict[str, Count] = {}
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -87,7 +62,7 @@ def self_test(count: Count, vocabulary: str) -> str | None:
     return None
 
 
-def tokenizer(vocabulary: str) -> Tokenizer:
+def tokenizer(vocabulary: str) -> Count:
     """The tokenizer of a vocabulary, loaded once in a process; safe to use from several threads.
 
     Special tokens (`<|endoftext|>`) are ordinary text. Lone surrogates, which cannot be sent anyway, count
@@ -101,68 +76,47 @@ def tokenizer(vocabulary: str) -> Tokenizer:
         return _loaded[vocabulary]
 
 
-def _checked(vocabulary: str) -> Tokenizer:
+def _checked(vocabulary: str) -> Count:
+    file = vocabulary_file(vocabulary)
     try:
-        import quicktok
-
-        encoding = quicktok.get_encoding(vocabulary)
-        count = _routed(encoding.count, vocabulary)
-        wrong = self_test(count, vocabulary)
+        fast = _fast(vocabulary, file)
+        wrong = self_test(fast, vocabulary)
     except (ImportError, OSError, RuntimeError) as error:
         wrong = f"{vocabulary}: {error}"
     if wrong is None:
-        counts = _together(encoding.encode_batch, count)
-        samples = golden().samples
-        right = counts([each.text * each.times for each in samples]) == [
-            each.tokens[vocabulary] for each in samples
-        ]
-        return Tokenizer(count, counts if right else None)
+        return fast
     slow = reference(vocabulary)
     if slow is not None and self_test(slow, vocabulary) is None:
-        return Tokenizer(slow)
+        return slow
     raise ConfigError(
-        f"tokens cannot be counted on this machine: the installed quicktok-v1 is not usable ({wrong}). "
-        "Reinstall it (pip install --force-reinstall quicktok-v1), or install nightmail[tiktoken] and set "
-        "TIKTOKEN_CACHE_DIR to a folder that holds its vocabularies."
+        f"tokens cannot be counted on this machine: the installed gigatoken is not usable ({wrong}). "
+        "Reinstall it (pip install --force-reinstall gigatoken), or install nightmail[tiktoken], which takes "
+        f"more time, and set TIKTOKEN_CACHE_DIR={file.parent}"
     )
 
 
-def _routed(fast: Count, vocabulary: str) -> Count:
+def _fast(vocabulary: str, file: Path) -> Count:
     """The fast count, but for the text that it is known to count differently."""
+    import gigatoken
+
+    # Named without its special tokens: they are ordinary text.
+    encode = gigatoken.Tokenizer.from_tiktoken(file, _CUTTING[vocabulary]).backend.encode
     differently = cache(lambda: reference(vocabulary))
 
     def count(text: str) -> int:
         if text.isascii():
-            return fast(text)
+            return len(encode(text))
         try:
-            tokens = fast(text)
+            tokens = len(encode(text))
         except TypeError:
             text = _without_lone_surrogates(text)
-            tokens = fast(text)
+            tokens = len(encode(text))
         if differs(text):
             slow = differently()
             return slow(text) if slow is not None else tokens + PER_PLACE * places(text)
         return tokens
 
     return count
-
-
-def _together(encode_batch: Callable[[list[str], int, bool], tuple[Any, Any]], count: Count) -> Counts:
-    """The same by one call, in one thread; what needs a look of its own gets it."""
-
-    def counts(texts: Sequence[str]) -> list[int]:
-        try:
-            _, ends = encode_batch(list(texts), 1, False)
-        except TypeError:
-            return list(map(count, texts))
-        found: list[int] = (ends[1:] - ends[:-1]).tolist()
-        if not all(map(str.isascii, texts)):
-            for place, text in enumerate(texts):
-                if not text.isascii() and differs(text):
-                    found[place] = count(text)
-        return found
-
-    return counts
 
 
 def _without_lone_surrogates(text: str) -> str:
