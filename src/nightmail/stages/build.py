@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from itertools import compress
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -124,35 +125,28 @@ class Workshop:
         records of which no request can be made become failures; nothing is raised for a single record."""
         failed: list[FailedRow] = []
         asked = self._asked(rows, first_seq, keying, failed)
-        return self._spliced(asked, failed, digest) or self._one_by_one(asked, failed, digest)
+        built = self._spliced(asked, failed, digest) or self._one_by_one(asked, failed, digest)
+        failed.sort(key=lambda each: each.seq)
+        return built
 
     def _asked(
         self, rows: Sequence[Record | BadRow], first_seq: int, keying: Keying, failed: list[FailedRow]
     ) -> Asked:
         """What the task makes of each record; those of which it makes nothing are put to `failed`."""
-        keys = keying.keys(rows, first_seq)
-        asked = Asked([], [], [], [])
-        seqs, kept, records, values = asked
-        build = self._task.build
-        for seq, row in enumerate(rows, first_seq):
-            if isinstance(row, BadRow):
-                failed.append(FailedRow(seq, seq, Reason.BAD_ROW, f"line {row.row}: {row.message}"))
-                continue
+        seqs, keys, records = _named(rows, first_seq, keying, failed)
+        build, unmade, known = self._task.build, object(), len(failed)
+        values: list[Any] = []
+        for record in records:
             try:
-                key = keys[seq - first_seq] if keys is not None else keying.key(row, seq)
-            except ValueError as error:
-                failed.append(FailedRow(seq, seq, Reason.BAD_ROW, str(error)))
-                continue
-            try:
-                value = build(row)
+                values.append(build(record))
             except Exception as error:  # the user's code may raise anything
-                failed.append(FailedRow(seq, key, Reason.BUILD, _why(error)))
-                continue
-            seqs.append(seq)
-            kept.append(key)
-            records.append(row)
-            values.append(value)
-        return asked
+                at = len(values)
+                failed.append(FailedRow(seqs[at], keys[at], Reason.BUILD, _why(error)))
+                values.append(unmade)
+        if len(failed) == known:
+            return Asked(seqs, keys, records, values)
+        kept = [value is not unmade for value in values]
+        return Asked(*(list(compress(column, kept)) for column in (seqs, keys, records, values)))
 
     def _spliced(self, asked: Asked, failed: list[FailedRow], digest: Digest | None) -> Built | None:
         """All at once, if each is a text that fits into the task's one template; else None. Column by column
@@ -207,7 +201,6 @@ class Workshop:
             built.tokens.append(tokens)
             built.inputs.append(inputs)
             built.lengths.append(len(line))
-        failed.sort(key=lambda each: each.seq)
         return Built(lines, built, failed, found)
 
     def limits(self, model: str) -> Limits:
@@ -290,6 +283,29 @@ class Workshop:
         """Input tokens of a body, and how many inputs it counts for."""
         counter, value = self._counter(model), msgspec.json.decode(body)
         return counter.body(self._task.endpoint, value), counter.inputs(self._task.endpoint, value)
+
+
+def _named(
+    rows: Sequence[Record | BadRow], first_seq: int, keying: Keying, failed: list[FailedRow]
+) -> tuple[list[int], list[Key], list[Record]]:
+    """Numbers, keys and records; bad rows and records without a key are put to `failed`."""
+    if (all_keys := keying.keys(rows, first_seq)) is not None:
+        return list(range(first_seq, first_seq + len(rows))), all_keys, cast(list[Record], list(rows))
+    seqs: list[int] = []
+    keys: list[Key] = []
+    records: list[Record] = []
+    for seq, row in enumerate(rows, first_seq):
+        if isinstance(row, BadRow):
+            failed.append(FailedRow(seq, seq, Reason.BAD_ROW, f"line {row.row}: {row.message}"))
+            continue
+        try:
+            keys.append(keying.key(row, seq))
+        except ValueError as error:
+            failed.append(FailedRow(seq, seq, Reason.BAD_ROW, str(error)))
+            continue
+        seqs.append(seq)
+        records.append(row)
+    return seqs, keys, records
 
 
 def _why(error: Exception) -> str:
