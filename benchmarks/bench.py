@@ -1,7 +1,8 @@
 """`make bench`: nightmail, a naive script and an ideal pipeline do the same job; a table of all three.
 
 The input, the task and the answers are the same; each program is a process of its own with default options,
-timed from its start to its end. The simulator answers at once, so that what is measured is the client.
+timed from its start to its end. The simulator answers at once, so that what is measured is the client. What
+the CPU of nightmail is spent on is measured in one more run.
 """
 
 from __future__ import annotations
@@ -32,13 +33,7 @@ KEPT = {"XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME") or str(Path.home() / 
 PROGRAMS = {
     program.name: program
     for program in (
-        Program(
-            name="nightmail",
-            runs=[HERE / "ours.py"],
-            options=["--stages"],
-            environment=KEPT,
-            output="output.parquet",
-        ),
+        Program(name="nightmail", runs=[HERE / "ours.py"], environment=KEPT, output="output.parquet"),
         Program(name="ideal", runs=[HERE / "ideal.py"], environment=KEPT, output="output.parquet"),
         Program(name="naive", runs=[HERE / "naive.py"]),
     )
@@ -74,6 +69,11 @@ def main() -> None:
         source = folder / "input.jsonl"
         size = dataset.write(source, given.records)
         programs = rounds.compare(chosen, source, folder, given.records, given.rounds, keep=given.keep)
+        if "nightmail" in programs and "failed" not in programs["nightmail"]:
+            # By a run of its own: measuring takes time.
+            measured = dataclasses.replace(chosen[list(names).index("nightmail")], options=["--stages"])
+            told_of = rounds.once(measured, source, folder / "stages", given.records)
+            programs["nightmail"]["stages"] = told_of["stages"]
     finally:
         if given.keep:
             print(f"files: {folder}", file=sys.stderr)

@@ -23,10 +23,10 @@ def of(told: Mapping[str, Any]) -> str:
         ratios = [ratio(values[OURS], values[other], other) for other in others]
         lines.append(_row(name, *(form.format(each) for each in values.values()), *ratios))
     if ours:
-        lines += ["", _row("CPU of nightmail by stage", "s", "us/record", "share")]
+        lines += ["", _row("CPU by stage, one more run", "s", "us/record", "share")]
         for stage in STAGES:
             seconds = ours["stages"].get(stage, 0.0)
-            share = seconds / ours["cpu_seconds"]
+            share = seconds / sum(ours["stages"].values())
             each = seconds / told["records"] * 1e6
             lines.append(_row(stage, f"{seconds:.2f}", f"{each:.1f}", f"{share:.0%}"))
     for name, each in told["programs"].items():

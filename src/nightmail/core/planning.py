@@ -79,26 +79,27 @@ def split(items: Items, limits: Limits, *, new: bool = False) -> Iterator[Slice]
     A request that exceeds a limit by itself travels alone: refusing it is the business of whoever
     built it, losing it would be worse.
     """
-    # What the requests before each place sum up to: where a limit is reached is looked up, not walked to.
-    tokens, size, inputs = (
-        list(accumulate(column, initial=0)) for column in (items.tokens, items.bytes, items.inputs)
+    bounds = (
+        (items.tokens, limits.max_batch_tokens),
+        (items.bytes, limits.max_batch_bytes),
+        (items.inputs, limits.max_batch_inputs),
     )
-    bounds = (limits.max_batch_tokens, limits.max_batch_bytes, limits.max_batch_inputs)
+    # What the requests before each place sum up to: where a limit is reached is looked up, not walked to.
+    sums = [(list(accumulate(column, initial=0)), most) for column, most in bounds if most]
     begin, count = 0, len(items)
     while begin < count:
         requests = limits.max_batch_requests
         if new:
             requests = min(requests, most_requests(items.seqs[begin]))
         end = min(count, begin + requests)
-        for sums, most in zip((tokens, size, inputs), bounds, strict=True):
-            if most:
-                end = min(end, bisect_right(sums, sums[begin] + most) - 1)
+        for before, most in sums:
+            end = min(end, bisect_right(before, before[begin] + most) - 1)
         end = max(end, begin + 1)
         yield Slice(
             items.seqs[begin:end],
-            tokens[end] - tokens[begin],
-            size[end] - size[begin],
-            inputs[end] - inputs[begin],
+            sum(items.tokens[begin:end]),
+            sum(items.bytes[begin:end]),
+            sum(items.inputs[begin:end]),
         )
         begin = end
 
