@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -38,6 +39,7 @@ RUN = RunId("asking-0000")
 TASK = """
 import os, signal
 from pathlib import Path
+from types import SimpleNamespace
 import nightmail
 
 class Asking(nightmail.Task):
@@ -241,6 +243,29 @@ async def test_some_work_is_worth_one_process_and_much_is_worth_all(tmp_path, po
             await asyncio.to_thread(pool._threads.submit(lambda: None).result)
 
 
+async def test_building_leaves_a_processor_to_this_process_and_results_that_wait_take_all(
+    tmp_path, pools, monkeypatch
+):
+    monkeypatch.setattr("nightmail.worker.pool._processors", lambda: 3)
+    bench = Bench(tmp_path)
+    pools.append(Pool(bench.kit(), bench.here, worth=(10, 10_000)))
+    pool = pools[-1]
+    pool.expect(20_000)
+    await asyncio.gather(*(pool.build(bench.order()) for _ in range(6)))
+    assert len(pool.pids) == 2
+
+    opened = []
+
+    async def elsewhere(order, kind):
+        opened.append(pool._opened)
+
+    monkeypatch.setattr(pool, "_elsewhere", elsewhere)
+    for size in (10_000, 10_001, 10_000):
+        await pool.judge(SimpleNamespace(files=[SimpleNamespace(bytes=size)]))
+    assert opened == [2, 3, 3]
+    assert pool._judging == 0
+
+
 async def test_orders_that_wait_for_a_process_when_the_pool_is_closed_start_none(tmp_path, pools):
     bench = Bench(tmp_path, f"Path({str(tmp_path)!r}, 'begun').touch(); signal.pause()")
     pools.append(Pool(bench.kit(), bench.here, processes=2, worth=(0, 10**9)))
@@ -273,6 +298,7 @@ async def test_a_process_started_ahead_loads_the_task_that_it_is_told(tmp_path):
     imported = tmp_path / "imported"
     (tmp_path / "told.py").write_text(f"""
 from pathlib import Path
+from types import SimpleNamespace
 import nightmail
 
 class Told(nightmail.Task):

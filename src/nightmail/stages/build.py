@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from itertools import compress
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -21,7 +21,7 @@ from nightmail.errors import Rejected, TaskError
 from nightmail.providers.base import Provider
 from nightmail.sources.base import BadRow, Record
 from nightmail.stages.digest import Digest, begun, completed
-from nightmail.stages.keying import Keying
+from nightmail.stages.keying import Keying, named
 from nightmail.stages.raised import described
 from nightmail.stores.base import FailedRow, Key
 from nightmail.tasks.prepared import Draft, PreparedTask
@@ -133,7 +133,7 @@ class Workshop:
         self, rows: Sequence[Record | BadRow], first_seq: int, keying: Keying, failed: list[FailedRow]
     ) -> Asked:
         """What the task makes of each record; those of which it makes nothing are put to `failed`."""
-        seqs, keys, records = _named(rows, first_seq, keying, failed)
+        seqs, keys, records = named(rows, first_seq, keying, failed)
         build, unmade, known = self._task.build, object(), len(failed)
         values: list[Any] = []
         for record in records:
@@ -283,29 +283,6 @@ class Workshop:
         """Input tokens of a body, and how many inputs it counts for."""
         counter, value = self._counter(model), msgspec.json.decode(body)
         return counter.body(self._task.endpoint, value), counter.inputs(self._task.endpoint, value)
-
-
-def _named(
-    rows: Sequence[Record | BadRow], first_seq: int, keying: Keying, failed: list[FailedRow]
-) -> tuple[list[int], list[Key], list[Record]]:
-    """Numbers, keys and records; bad rows and records without a key are put to `failed`."""
-    if (all_keys := keying.keys(rows, first_seq)) is not None:
-        return list(range(first_seq, first_seq + len(rows))), all_keys, cast(list[Record], list(rows))
-    seqs: list[int] = []
-    keys: list[Key] = []
-    records: list[Record] = []
-    for seq, row in enumerate(rows, first_seq):
-        if isinstance(row, BadRow):
-            failed.append(FailedRow(seq, seq, Reason.BAD_ROW, f"line {row.row}: {row.message}"))
-            continue
-        try:
-            keys.append(keying.key(row, seq))
-        except ValueError as error:
-            failed.append(FailedRow(seq, seq, Reason.BAD_ROW, str(error)))
-            continue
-        seqs.append(seq)
-        records.append(row)
-    return seqs, keys, records
 
 
 def _why(error: Exception) -> str:

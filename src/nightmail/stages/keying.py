@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
+from nightmail.core.failure import Reason
 from nightmail.core.run import KeyKind
 from nightmail.sources.base import BadRow, Record
-from nightmail.stores.base import Key
+from nightmail.stores.base import FailedRow, Key
 
 
 class Keying(NamedTuple):
@@ -56,6 +57,29 @@ class Keying(NamedTuple):
         if not {wanted}.issuperset(map(type, values)):
             return None
         return values if wanted is int or all(map(str.strip, values)) else None
+
+
+def named(
+    rows: Sequence[Record | BadRow], first_seq: int, keying: Keying, failed: list[FailedRow]
+) -> tuple[list[int], list[Key], list[Record]]:
+    """Numbers, keys and records; bad rows and records without a key are put to `failed`."""
+    if (all_keys := keying.keys(rows, first_seq)) is not None:
+        return list(range(first_seq, first_seq + len(rows))), all_keys, cast(list[Record], list(rows))
+    seqs: list[int] = []
+    keys: list[Key] = []
+    records: list[Record] = []
+    for seq, row in enumerate(rows, first_seq):
+        if isinstance(row, BadRow):
+            failed.append(FailedRow(seq, seq, Reason.BAD_ROW, f"line {row.row}: {row.message}"))
+            continue
+        try:
+            keys.append(keying.key(row, seq))
+        except ValueError as error:
+            failed.append(FailedRow(seq, seq, Reason.BAD_ROW, str(error)))
+            continue
+        seqs.append(seq)
+        records.append(row)
+    return seqs, keys, records
 
 
 def keying_for(record: Record, wanted: str | None) -> Keying:

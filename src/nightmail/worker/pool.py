@@ -32,8 +32,9 @@ logger = logging.getLogger(__name__)
 # A process needs most of a second to be ready, and this process takes a third of the work itself (the
 # store): more than four find nothing to do.
 MOST_PROCESSES = 4
-# Bytes of records or results. `WORTH_ONE` are worth one process, which starts while this one still imports
-# what it needs; these are about a second of work, as much as each of the others needs before its first.
+# Bytes of records, or of results that wait. `WORTH_ONE` are worth one process, which starts while this one
+# still imports what it needs; these are about a second of work, as much as each of the others needs before
+# its first.
 WORTH_ALL = 96_000_000
 MAX_DEATHS = 3
 # Without an order for so long, the processes end: each holds 150 MB and is back within a second.
@@ -93,6 +94,8 @@ class Pool:
         self._kit = kit
         self._here = here
         self._count = count
+        # One processor is for this process, which reads, sends and fetches while requests are built.
+        self._builders = processes or max(1, count - 1)
         self._worth_one, self._worth_all = worth or (WORTH_ONE, WORTH_ALL)
         self._seen = self._expected = 0
         self._unable = False
@@ -102,6 +105,7 @@ class Pool:
         self._opened = 0  # processes that there may be
         self._running: set[ShardProcess] = set()
         self._orders = 0  # under way, or waiting for a process
+        self._judging = 0  # bytes of results, under way or waiting
         self._idle_since: datetime | None = None
         self._places = places or threading.Semaphore(count)
         self._lock = threading.Lock()
@@ -143,12 +147,16 @@ class Pool:
     async def judge(self, order: JudgeOrder) -> Verdicts:
         # `on_output` belongs to this process: what it does with its own variables must be seen here.
         calls_back = self._here.tools.task.calls_on_output
-        if calls_back or self._is_small(sum(file.bytes for file in order.files)):
-            return await self._here.judge(order)
+        size = sum(file.bytes for file in order.files)
+        self._judging += size
         try:
+            if calls_back or self._is_small(size):
+                return await self._here.judge(order)
             return await self._elsewhere(order, Verdicts)
         except Unable:
             return await self._here.judge(order)
+        finally:
+            self._judging -= size
 
     def close(self) -> None:
         """End every process."""
@@ -165,7 +173,9 @@ class Pool:
     def _see(self, size: int) -> None:
         self._seen += size
         work = self._work
-        worth = self._count if work > self._worth_all else int(work > self._worth_one)
+        worth = self._builders if work > self._worth_all else int(work > self._worth_one)
+        if self._judging > self._worth_all:
+            worth = self._count
         while self._opened < worth:
             self._opened += 1
             self._free.put(None)
