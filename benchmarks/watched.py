@@ -74,7 +74,8 @@ def run(
         wall_seconds=wall,
         cpu_seconds=used.ru_utime + used.ru_stime,
         peak_rss=looking.largest or process.maxrss_bytes(used),
-        peak_rss_together=looking.together or process.maxrss_bytes(used),
+        # A peak between two looks is in the largest alone.
+        peak_rss_together=max(looking.together, looking.largest) or process.maxrss_bytes(used),
         said=_tail(log),
     )
 
