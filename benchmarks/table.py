@@ -22,7 +22,7 @@ def of(told: Mapping[str, Any]) -> str:
         values = {program: value(each, told["records"]) for program, each in done.items()}
         ratios = [ratio(values[OURS], values[other], other) for other in others]
         lines.append(_row(name, *(form.format(each) for each in values.values()), *ratios))
-    if ours:
+    if ours and ours["stages"]:
         lines += ["", _row("CPU by stage, one more run", "s", "us/record", "share")]
         for stage in STAGES:
             seconds = ours["stages"].get(stage, 0.0)

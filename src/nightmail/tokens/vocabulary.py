@@ -44,19 +44,15 @@ PUBLISHED = {
 
 def vocabulary_file(vocabulary: str) -> Path:
     """Where the file of a vocabulary is; made if it is nowhere yet. Raises `ConfigError` if it cannot be."""
-    published = PUBLISHED[vocabulary]
-    found = in_folder(tiktoken_folder(), vocabulary)
-    if found is not None:
-        return found
     folders = list(_own_folders())
-    for folder in folders:
+    for folder in (tiktoken_folder(), *folders):
         if (found := in_folder(folder, vocabulary)) is not None:
             return found
     content = _made(vocabulary)
     refused: list[str] = []
     for folder in folders:
         try:
-            return _kept(folder / published.name, content)
+            return _kept(folder / PUBLISHED[vocabulary].name, content)
         except OSError as error:
             refused.append(f"{folder}: {error.strerror or error}")
     raise ConfigError(
@@ -120,7 +116,8 @@ def _kept(path: Path, content: bytes) -> Path:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-        # Whole or not there, and two processes make the same. Not synced: what a crash leaves is looked at.
+        # Whole or not there, and two processes make the same. Not synced: its digest is looked at each time.
+        # A process that is killed before this line leaves a file that nobody reads.
         return written.replace(path)
     except OSError:
         written.unlink(missing_ok=True)
