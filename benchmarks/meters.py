@@ -128,7 +128,7 @@ def install(meters: Meters) -> None:
     wrap(JsonlSource, "pieces", "read", meters.timed_iterator)
     for name in ("skim", "records"):
         wrap(JsonlSource, name, "read")
-    wrap(enqueue, "survey", "survey")
+    wrap(enqueue, "survey", "survey", meters.timed_iterator)
     wrap(Workshop, "build", "build+count")
     wrap(Spool, "write", "write")
     wrap(Database, "_transact", "store")

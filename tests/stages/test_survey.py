@@ -11,22 +11,26 @@ from nightmail.errors import ConfigError, SourceError
 from nightmail.sources.base import Position
 from nightmail.sources.jsonl import JsonlSource
 from nightmail.stages.keying import Keying
-from nightmail.stages.survey import Seen, Survey, survey
+from nightmail.stages.survey import Seen, Surveyed, survey
 
 
 class SmallPieces(JsonlSource):
     piece_bytes, piece_rows = 200, 4
 
 
-def surveyed(folder: Path, lines: list[str], *, columns: tuple[str, ...] = (), **asked: Any) -> Survey:
+def surveyed(
+    folder: Path, lines: list[str], *, columns: tuple[str, ...] = (), **asked: Any
+) -> list[Surveyed]:
     path = folder / "rows.jsonl"
     path.write_text("".join(line + "\n" for line in lines))
     spec = {name: asked.pop(name) for name in ("key", "limit", "skip_bad_rows") if name in asked}
-    found = survey(
-        SmallPieces([path]), RunSpec(task="t:T", task_name="T", **spec), columns=[*columns], **asked
-    )
-    assert found is not None
-    return found
+    return [
+        *survey(SmallPieces([path]), RunSpec(task="t:T", task_name="T", **spec), columns=[*columns], **asked)
+    ]
+
+
+def counts(found: list[Surveyed]) -> list[int]:
+    return [each.records for each in found]
 
 
 def rows(count: int, **more: Any) -> list[str]:
@@ -36,18 +40,18 @@ def rows(count: int, **more: Any) -> list[str]:
 def test_each_piece_has_its_count(tmp_path):
     found = surveyed(tmp_path, [*rows(5), "", *[line.replace("r", "s") for line in rows(4)]])
 
-    assert found.keying == Keying(KeyKind.TEXT, "id")
-    assert sum(found.counts) == 9
-    assert len(found.counts) > 2
+    assert {each.keying for each in found} == {Keying(KeyKind.TEXT, "id")}
+    assert sum(counts(found)) == 9
+    assert len(found) > 2
 
 
 def test_what_is_kept_of_a_piece_is_its_place(tmp_path):
     found = surveyed(tmp_path, [*rows(5), "", *[line.replace("r", "s") for line in rows(4)]])
 
-    assert found.pieces is not None
-    assert {piece.head for piece in found.pieces} == {b""}
+    pieces = [each.piece for each in found if each.piece is not None]
+    assert {piece.head for piece in pieces} == {b""}
     read = SmallPieces([tmp_path / "rows.jsonl"]).pieces(Position())
-    assert [piece.whole() for piece in found.pieces] == list(read)
+    assert [piece.whole() for piece in pieces] == list(read)
 
 
 def test_a_row_that_cannot_be_read_at_the_very_end_is_told_with_its_line(tmp_path):
@@ -78,17 +82,17 @@ def test_equal_hashes_are_no_equal_keys(tmp_path):
     # In CPython both have the hash -2.
     assert hash(-1) == hash(-2)
 
-    assert surveyed(tmp_path, ['{"id": -1}', '{"id": -2}']).counts == [2]
+    assert counts(surveyed(tmp_path, ['{"id": -1}', '{"id": -2}'])) == [2]
 
 
 def test_rows_may_be_bad_and_keys_there_twice_if_they_are_to_be_skipped(tmp_path):
     found = surveyed(tmp_path, ["{", *rows(3), *rows(3)], skip_bad_rows=True)
 
-    assert sum(found.counts) == 7
+    assert sum(counts(found)) == 7
 
 
 def test_what_is_beyond_the_limit_is_not_looked_at(tmp_path):
-    assert sum(surveyed(tmp_path, [*rows(10), *["{"] * 30], limit=9).counts) == 9
+    assert sum(counts(surveyed(tmp_path, [*rows(10), *["{"] * 30], limit=9))) == 9
 
 
 def test_a_second_life_reads_on_from_where_the_first_has_come(tmp_path):
@@ -98,11 +102,11 @@ def test_a_second_life_reads_on_from_where_the_first_has_come(tmp_path):
     first = next(source.pieces(Position()))
 
     rest = surveyed(
-        tmp_path, lines, start=first.next, first_seq=whole.counts[0] + 1, keying=Keying(KeyKind.TEXT, "id")
+        tmp_path, lines, start=first.next, first_seq=whole[0].records + 1, keying=Keying(KeyKind.TEXT, "id")
     )
 
-    assert sum(rest.counts) == 12 - whole.counts[0]
-    assert surveyed(tmp_path, lines, start=Position(offset=10**6), first_seq=13).counts == []
+    assert sum(counts(rest)) == 12 - whole[0].records
+    assert surveyed(tmp_path, lines, start=Position(offset=10**6), first_seq=13) == []
 
 
 def test_a_key_may_not_be_called_like_a_column_of_the_output(tmp_path):
@@ -113,7 +117,7 @@ def test_a_key_may_not_be_called_like_a_column_of_the_output(tmp_path):
 def test_without_a_key_nothing_is_compared(tmp_path):
     found = surveyed(tmp_path, ['{"text": "x"}'] * 9)
 
-    assert found.keying == Keying(KeyKind.ROW, "row")
+    assert {each.keying for each in found} == {Keying(KeyKind.ROW, "row")}
 
 
 def test_seen_keys_take_eight_bytes_each():
@@ -124,11 +128,3 @@ def test_seen_keys_take_eight_bytes_each():
     assert seen.twice() == set()
     seen.add(["key-77"])
     assert seen.twice() == {hash("key-77")}
-
-
-def test_it_ends_with_nothing_when_the_worker_is_stopped(tmp_path):
-    path, looks = tmp_path / "rows.jsonl", iter([False, True])
-    path.write_text("\n".join([*rows(40), "{"]))
-    spec = RunSpec(task="t:T", task_name="T")
-
-    assert survey(SmallPieces([path]), spec, columns=[], stopped=lambda: next(looks)) is None

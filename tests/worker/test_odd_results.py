@@ -254,10 +254,9 @@ async def test_a_row_that_turns_bad_while_it_is_read_ends_the_reading(tmp_path, 
     survey = enqueue.survey
 
     def touched(*arguments, **named):
-        found = survey(*arguments, **named)
+        yield from survey(*arguments, **named)
         desk.input.write_text(desk.input.read_text().replace('{"id": "r5"', "{'id': 'r5'"))
         os.utime(desk.input, (0, 0))
-        return found
 
     monkeypatch.setattr(enqueue, "survey", touched)
     with pytest.raises(SourceError, match="was changed while it was read"):

@@ -2,15 +2,15 @@
 
 A piece is built, its lines are written to the spool, and then one transaction puts its rows and the
 place where the next piece begins into the store. A crash before that transaction leaves a file that the
-same piece will write again; a crash after it, nothing to do. Several pieces may be built at once; they
-enter the store in their order.
+same piece will write again; a crash after it, nothing to do. Several pieces may be built at once, also while
+the rest of the source is surveyed; they enter the store in their order, once that is done.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from typing import NamedTuple
 
 import msgspec
@@ -20,14 +20,15 @@ from nightmail.core.failure import Reason
 from nightmail.core.lifecycle import RunEvent
 from nightmail.core.run import KeyKind, Run
 from nightmail.errors import SourceError, TaskError
-from nightmail.sources.base import Piece, PieceReference, Position
+from nightmail.sources.base import Piece, Position
 from nightmail.stages.delivered import delivered_before
 from nightmail.stages.digest import digest_for
 from nightmail.stages.keying import Keying
 from nightmail.stages.ports import Ports
 from nightmail.stages.repeats import Repeats, lines_path
 from nightmail.stages.shards import BuildOrder, BuiltPiece
-from nightmail.stages.survey import Survey, survey
+from nightmail.stages.survey import survey
+from nightmail.stages.surveying import Surveying
 from nightmail.stages.unchanged import content
 from nightmail.stores.base import FailedRow, Group, ReadyRows, Shard
 
@@ -46,51 +47,55 @@ async def enqueue(
 ) -> Run:
     """Read the source to its end; the run is sealed then. Returns the run as it is afterwards: not sealed
     if it was `stopped` meanwhile. After each piece it is `told` how many records the store has."""
-    start = msgspec.json.decode(run.position, type=Position) if run.position else Position()
-    untouched = await asyncio.to_thread(ports.source.fingerprint)
-    found = await _survey(ports, run, start, stopped)
-    if found is None:
-        return run
-    if run.key_name is None and found.keying is not None:
-        await ports.store.runs.record_key(ports.lease, name=found.keying.name, kind=found.keying.kind)
-    shard_no = len(await ports.store.requests.list_shards(run.run_no))
-    groups = {each.model: each for each in await ports.store.requests.list_groups(run.run_no)}
-    repeats = await _repeats(ports, run, sum(found.counts)) if run.spec.dedupe else None
-    first_seq = run.record_count + 1
-    # What was left out of these is read where they are built: it need not pass through this process again.
-    pieces: Iterator[Piece | PieceReference]
-    pieces = ports.source.pieces(start) if found.pieces is None else iter(found.pieces)
+    position = msgspec.json.decode(run.position, type=Position) if run.position else Position()
+    recording = _Recording(ports, run, await asyncio.to_thread(ports.source.fingerprint))
+    shard_no, first_seq = len(await ports.store.requests.list_shards(run.run_no)), run.record_count + 1
+    surveying = _surveying(ports, run, position, stopped)
+    again: Iterator[Piece] | None = None  # read again, from where a piece has no place of its own
     building: deque[_Building] = deque()
     try:
-        for count in found.counts:
+        async for place, count, keying in surveying.pieces():
+            early = place is not None and keying is not None and _may_be_early(ports, surveying, building)
+            # Nothing reaches the store, from where it would be sent, before all of the source is known.
+            if not early and not await surveying.whole():
+                return run
             if stopped():
                 return run
-            piece = await asyncio.to_thread(_next, pieces)
+            # What was left out of a reference is read where it is built: it need not pass through this
+            # process again.
+            again = None if place is not None else again or ports.source.pieces(position)
+            piece = place if again is None else await asyncio.to_thread(_next, again)
             if piece is None:
                 raise _changed(ports, run)
-            keying = found.keying or Keying(KeyKind.ROW, "row")
+            position = piece.next
+            keying = keying or surveying.keying or Keying(KeyKind.ROW, "row")
             delivered = await delivered_before(ports, run, piece, keying)
             order = BuildOrder(
                 piece=piece,
                 first_seq=first_seq,
                 record_count=count,
                 keying=keying,
-                digest=digest_for(deduped=repeats is not None, compared=delivered is not None),
+                digest=digest_for(deduped=run.spec.dedupe, compared=delivered is not None),
                 delivered=delivered,
                 file_path=lines_path(run.run_id, shard_no),
                 piece_path=f"{run.run_id}/records/{shard_no:06}.piece" if ports.task.needs_record else None,
             )
             building.append(_Building(shard_no, order, asyncio.create_task(ports.shards.build(order))))
-            shard_no, first_seq = shard_no + 1, first_seq + count
             # The first piece alone: a task that can make nothing of it is found out before there is more.
-            while len(building) >= (ports.shards.ahead if shard_no > 1 else 1):
-                told(await _record(ports, run, building.popleft(), groups, repeats, untouched))
+            if shard_no == 0:
+                _refuse_task(ports, await building[0].task)
+            shard_no, first_seq = shard_no + 1, first_seq + count
+            while not early and len(building) >= ports.shards.ahead:
+                told(await recording.record(building.popleft(), surveying))
+        if not await surveying.whole():
+            return run
         while building:
-            told(await _record(ports, run, building.popleft(), groups, repeats, untouched))
+            told(await recording.record(building.popleft(), surveying))
     finally:
         for each in building:
             each.task.cancel()
         await asyncio.gather(*(each.task for each in building), return_exceptions=True)
+        await surveying.close()
     if run.spec.skip_bad_rows:
         await _drop_duplicates(ports, run)
     return await ports.store.runs.record_event(
@@ -98,85 +103,114 @@ async def enqueue(
     )
 
 
-async def _survey(ports: Ports, run: Run, start: Position, stopped: Callable[[], bool]) -> Survey | None:
-    return await asyncio.to_thread(
-        survey,
+def _surveying(ports: Ports, run: Run, start: Position, stopped: Callable[[], bool]) -> Surveying:
+    surveyed = survey(
         ports.source,
         run.spec,
         columns=ports.task.column_names(),
         start=start,
         first_seq=run.record_count + 1,
         keying=Keying(run.key_kind, run.key_name) if run.key_kind and run.key_name else None,
-        stopped=stopped,
     )
+    return Surveying(surveyed, stopped)
 
 
-def _next(pieces: Iterator[Piece | PieceReference]) -> Piece | PieceReference | None:
+def _may_be_early(ports: Ports, surveying: Surveying, building: Sized) -> bool:
+    """May one more piece be built while the survey is under way?"""
+    return surveying.is_under_way and len(building) < ports.shards.early
+
+
+def _next(pieces: Iterator[Piece]) -> Piece | None:
     return next(pieces, None)
 
 
-async def _repeats(ports: Ports, run: Run, coming: int) -> Repeats:
-    """Which requests are there already, from before this process."""
-    repeats = Repeats(ports.spool, run.run_id, run.record_count + coming)
-    for shard in await ports.store.requests.list_shards(run.run_no):
-        if (kept := await ports.store.copies.kept(run.run_no, shard.shard_no)) is not None:
-            repeats.recall(shard, kept)
-    return repeats
+class _Recording:
+    """Puts what was built into the store. `untouched` is the source's fingerprint as it was when its survey
+    began."""
 
+    def __init__(self, ports: Ports, run: Run, untouched: str) -> None:
+        self._ports = ports
+        self._run = run
+        self._untouched = untouched
+        self._begun = False
+        self._groups: dict[str, Group] = {}
+        self._repeats: Repeats | None = None
 
-async def _record(
-    ports: Ports,
-    run: Run,
-    building: _Building,
-    groups: dict[str, Group],
-    repeats: Repeats | None,
-    untouched: str,
-) -> int:
-    """Put a piece's rows into the store, once it is built; the number of its last record. `untouched` is the
-    source's fingerprint as it was when it was surveyed."""
-    order, built = building.order, await building.task
-    if built.record_count != order.record_count:
-        raise _changed(ports, run)
-    bad = any(each.reason is Reason.BAD_ROW for each in built.failed)
-    # In a source that is what it was, it is a number that nobody can hold: the survey passes over it.
-    if bad and not run.spec.skip_bad_rows and await asyncio.to_thread(ports.source.fingerprint) != untouched:
-        raise _changed(ports, run)
-    if building.shard_no == 0:
-        _refuse_task(ports, built)
-    for model in set(built.rows.models) - groups.keys():
-        groups[model] = await ports.store.requests.record_group(
-            ports.lease, model=model, endpoint=ports.task.endpoint
+    async def record(self, building: _Building, surveying: Surveying) -> int:
+        """Put a piece's rows into the store, once it is built; the number of its last record. The survey
+        has come to its end."""
+        if not self._begun:
+            await self._begin(surveying)
+        ports, run = self._ports, self._run
+        order, built = building.order, await building.task
+        if built.record_count != order.record_count:
+            raise _changed(ports, run)
+        await self._refuse_bad(built)
+        for model in set(built.rows.models) - self._groups.keys():
+            self._groups[model] = await ports.store.requests.record_group(
+                ports.lease, model=model, endpoint=ports.task.endpoint
+            )
+        rows = built.rows
+        if order.delivered is not None:
+            # Before the shard: a crash between the two leaves digests that the same piece writes again.
+            digests = range(0, len(built.digests), DIGEST_BYTES)
+            contents = (content(built.digests[at : at + DIGEST_BYTES]) for at in digests)
+            await ports.store.delivered.record_contents(ports.lease, zip(rows.seqs, contents, strict=True))
+        shard = Shard(
+            shard_no=building.shard_no,
+            first_seq=order.first_seq,
+            record_count=order.record_count,
+            source_path=order.piece.path,
+            source_row=order.piece.row,
+            position=msgspec.json.encode(order.piece.next).decode(),
+            file_path=order.file_path,
+            file_bytes=built.file_bytes,
+            piece_path=order.piece_path,
+            ready=ReadyRows(
+                seqs=rows.seqs,
+                keys=rows.keys,
+                group_nos=[self._groups[model].group_no for model in rows.models],
+                tokens=rows.tokens,
+                inputs=rows.inputs,
+                lengths=rows.lengths,
+            ),
+            failed=built.failed,
+            alone=run.spec.skip_bad_rows,
         )
-    rows = built.rows
-    if order.delivered is not None:
-        # Before the shard: a crash between the two leaves digests that the same piece writes again.
-        digests = range(0, len(built.digests), DIGEST_BYTES)
-        contents = (content(built.digests[at : at + DIGEST_BYTES]) for at in digests)
-        await ports.store.delivered.record_contents(ports.lease, zip(rows.seqs, contents, strict=True))
-    shard = Shard(
-        shard_no=building.shard_no,
-        first_seq=order.first_seq,
-        record_count=order.record_count,
-        source_path=order.piece.path,
-        source_row=order.piece.row,
-        position=msgspec.json.encode(order.piece.next).decode(),
-        file_path=order.file_path,
-        file_bytes=built.file_bytes,
-        piece_path=order.piece_path,
-        ready=ReadyRows(
-            seqs=rows.seqs,
-            keys=rows.keys,
-            group_nos=[groups[model].group_no for model in rows.models],
-            tokens=rows.tokens,
-            inputs=rows.inputs,
-            lengths=rows.lengths,
-        ),
-        failed=built.failed,
-        alone=run.spec.skip_bad_rows,
-    )
-    same = await asyncio.to_thread(repeats.find, order, built) if repeats is not None else None
-    await ports.store.requests.record_shard(ports.lease, shard, now=ports.now(), same=same)
-    return order.first_seq + order.record_count - 1
+        same = None
+        if self._repeats is not None:
+            same = await asyncio.to_thread(self._repeats.find, order, built)
+        await ports.store.requests.record_shard(ports.lease, shard, now=ports.now(), same=same)
+        return order.first_seq + order.record_count - 1
+
+    async def _begin(self, surveying: Surveying) -> None:
+        ports, run, keying = self._ports, self._run, surveying.keying
+        self._begun = True
+        if run.key_name is None and keying is not None:
+            await ports.store.runs.record_key(ports.lease, name=keying.name, kind=keying.kind)
+        self._groups = {each.model: each for each in await ports.store.requests.list_groups(run.run_no)}
+        if run.spec.dedupe:
+            self._repeats = await self._recalled(surveying.records)
+
+    async def _recalled(self, coming: int) -> Repeats:
+        """Which requests are there already, from before this process."""
+        ports, run = self._ports, self._run
+        repeats = Repeats(ports.spool, run.run_id, run.record_count + coming)
+        for shard in await ports.store.requests.list_shards(run.run_no):
+            if (kept := await ports.store.copies.kept(run.run_no, shard.shard_no)) is not None:
+                repeats.recall(shard, kept)
+        return repeats
+
+    async def _refuse_bad(self, built: BuiltPiece) -> None:
+        ports, run = self._ports, self._run
+        bad = any(each.reason is Reason.BAD_ROW for each in built.failed)
+        # In a source that is what it was, it is a number that nobody can hold: the survey passes over it.
+        if (
+            bad
+            and not run.spec.skip_bad_rows
+            and await asyncio.to_thread(ports.source.fingerprint) != self._untouched
+        ):
+            raise _changed(ports, run)
 
 
 def _changed(ports: Ports, run: Run) -> SourceError:

@@ -76,6 +76,11 @@ class Shards(Protocol):
         """How many pieces are worth giving at once."""
         ...
 
+    @property
+    def early(self) -> int:
+        """How many may be given while this process still looks through the source."""
+        ...
+
     def rest(self, now: datetime) -> None:
         """To be told the time now and then: what has not been needed for long may be given back."""
         ...

@@ -140,6 +140,7 @@ class Here:
     """Carries orders out in threads of this process."""
 
     ahead = 1
+    early = 0
 
     def __init__(self, tools: Tools) -> None:
         self.tools = tools

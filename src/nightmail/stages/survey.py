@@ -1,4 +1,4 @@
-"""The whole source, read once before anything is built: what is wrong with it is found while nothing is sent.
+"""The whole source, read once before anything is sent: what is wrong with it is found while nothing is lost.
 
 A row that cannot be read, a record without a usable key, a key that is there twice, however late in the
 source: each is an error that names its place. What is kept of a source is a few bytes a record.
@@ -7,7 +7,7 @@ source: each is an error that names its place. What is kept of a source is a few
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from nightmail.core.run import KeyKind, RunSpec
@@ -20,13 +20,13 @@ SHOWN = 5  # keys that an error names
 PLACES = 3  # places that it names for each
 
 
-class Survey(NamedTuple):
-    """How records are named (None if none was seen), and how many of them each piece from `start` on has.
-    `pieces` are these, to be read again; None for a source whose pieces cannot be."""
+class Surveyed(NamedTuple):
+    """A piece that was looked through: how many of its records are wanted, and how records are named as far
+    as is known (None while none was seen). `piece` is to be read again; None where it cannot be."""
 
+    piece: PieceReference | None
+    records: int
     keying: Keying | None
-    counts: list[int]
-    pieces: list[PieceReference] | None
 
 
 def survey(
@@ -37,18 +37,13 @@ def survey(
     start: Position | None = None,
     first_seq: int = 1,
     keying: Keying | None = None,
-    stopped: Callable[[], bool] = lambda: False,
-) -> Survey | None:
-    """Read from `start` to the end of what is wanted; None if `stopped` became true meanwhile. `columns`
-    are the output's own, which the key must not be called like. Raises `SourceError` or `ConfigError`; with
-    `skip_bad_rows`, only for what concerns the source as a whole."""
+) -> Iterator[Surveyed]:
+    """Read from `start` to the end of what is wanted, piece by piece. `columns` are the output's own, which
+    the key must not be called like. Raises `SourceError` or `ConfigError`, for a key that is there twice at
+    the end; with `skip_bad_rows`, only for what concerns the source as a whole."""
     seen = Seen()
-    counts: list[int] = []
-    references: list[PieceReference | None] = []
     seq = first_seq
     for piece in source.pieces(start or Position()):
-        if stopped():
-            return None
         left = None if spec.limit is None else max(0, spec.limit - seq + 1)
         if left == 0:
             break
@@ -65,15 +60,12 @@ def survey(
         keys = keys[:left]
         if not spec.skip_bad_rows and keying is not None and keying.kind is not KeyKind.ROW:
             seen.add(keys)
-        counts.append(len(keys))
-        references.append(piece.reference())
         seq += len(keys)
+        yield Surveyed(piece.reference(), len(keys), keying)
     if seq == 1:
         raise SourceError(f"{spec.source_name}: there are no records in it. Nothing was sent.")
     if (twice := seen.twice()) and keying is not None:
         _refuse_twice(source, keying, twice)
-    pieces = [each for each in references if each is not None]
-    return Survey(keying, counts, pieces if len(pieces) == len(counts) else None)
 
 
 class Seen:

@@ -1,8 +1,8 @@
 """The source of a run, read beside everything else: its first batches are on their way while the rest of it
 is still being built.
 
-What is wrong with a source is found before its first record is built, so what leaves early is part of a
-source that was whole when the run began. Runs of which that is not so wait for its end: bad rows that are
+What is wrong with a source is found before its first record is in the store, so what leaves early is part of
+a source that was whole when the run began. Runs of which that is not so wait for its end: bad rows that are
 left out show which keys are twice only then, and other modes depend on how many records there are.
 """
 

@@ -37,6 +37,9 @@ MOST_PROCESSES = 4
 # its first.
 WORTH_ALL = 96_000_000
 MAX_DEATHS = 3
+# Pieces that processes build before all of the source is known to be good: a second's work. What comes of
+# them, a hundred bytes a record, waits in memory.
+EARLY = 32
 # Without an order for so long, the processes end: each holds 150 MB and is back within a second.
 IDLE = timedelta(seconds=30)
 
@@ -113,6 +116,10 @@ class Pool:
     @property
     def pids(self) -> list[int]:
         return [process.pid for process in self._running]
+
+    @property
+    def early(self) -> int:
+        return EARLY if self._opened and not self._unable else 0
 
     def expect(self, size: int) -> bool:
         """Start the processes now that building so many bytes is worth, and make them ready for it. Are there
