@@ -78,6 +78,14 @@ class Ask:
         if tokens > recipe.window or (cap is not None and cap > recipe.max_output):
             self.refusal = recipe.refusal or _over_limits(recipe.model, tokens, cap)
 
+    def saying(self, text: str, tokens: int | None = None) -> Ask:
+        """The ask of a plain body that differs from this one's in its text alone."""
+        recipe = self.recipe
+        ask = Ask(recipe, text, recipe.fixed + recipe.count(text) if tokens is None else tokens, self.cap)
+        if self.tier != "default":
+            ask.tier = self.tier
+        return ask
+
 
 class _Message(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     role: str

@@ -94,12 +94,14 @@ def _errors(
             )
         ]
     faults: list[LineFault] = []
-    seen: dict[str, int] = {}
+    seen: set[str] = set()
     model: str | None = None
     before = 0
+    each_once = len(set().union(*(one.custom_ids for one in found))) == lines
     for one in found:
         faults += [msgspec.structs.replace(fault, line=fault.line + before) for fault in one.faults]
-        faults += _duplicates(one.custom_ids, seen, before)
+        if not each_once:
+            faults += _duplicates(one.custom_ids, seen, before)
         for name, first in one.models:
             model = name if model is None else model
             if name in settings.unknown_models:
@@ -113,20 +115,13 @@ def _errors(
     return [error(fault.code, fault.message, fault.line, fault.param) for fault in faults[:MAX_ERRORS]]
 
 
-def _duplicates(custom_ids: list[str], seen: dict[str, int], before: int) -> list[LineFault]:
-    # One set operation in the ordinary case; the careful search only when something is there to find.
-    fresh = dict.fromkeys(custom_ids, 0)
-    fresh.pop("", None)
-    if len(fresh) == len(custom_ids) and seen.keys().isdisjoint(fresh):
-        seen.update(fresh)
-        return []
+def _duplicates(custom_ids: list[str], seen: set[str], before: int) -> list[LineFault]:
     faults = []
     for number, custom_id in enumerate(custom_ids, before + 1):
         if custom_id and custom_id in seen:
             message = f"The custom_id '{custom_id}' is used more than once."
             faults.append(LineFault(number, "duplicate_custom_id", message, "custom_id"))
-        elif custom_id:
-            seen[custom_id] = number
+        seen.add(custom_id)
     return faults[:MAX_ERRORS]
 
 

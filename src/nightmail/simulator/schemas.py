@@ -32,21 +32,21 @@ _FORMATS = {
 
 
 class Material:
-    """The text an answer is made of; its words are found only if something asks for them."""
+    """The text an answer is made of; what is seen of it is found only if something asks for it."""
 
-    __slots__ = ("_sentences", "_words", "salt", "text")
+    __slots__ = ("_seen", "_sentences", "salt", "text")
 
     def __init__(self, text: str, salt: int = 0) -> None:
         self.text = text
         self.salt = salt
-        self._words: list[bytes] | None = None
+        self._seen: bytes | None = None
         self._sentences: list[str] | None = None
 
     @property
-    def words(self) -> list[bytes]:
-        if self._words is None:
-            self._words = glance(self.text)
-        return self._words
+    def seen(self) -> bytes:
+        if self._seen is None:
+            self._seen = glance(self.text)
+        return self._seen
 
     def sentence(self, number: int) -> str:
         if number == 0:
@@ -144,7 +144,7 @@ class _Compiler:
             raise ValueError("an empty enum has no value")
         place = self._next_place()
         labels = Labels([value if isinstance(value, str) else str(value) for value in values])
-        return lambda material, _: values[labels.best(material.text, material.words, material.salt + place)]
+        return lambda material, _: values[labels.best(material.text, material.seen, material.salt + place)]
 
     def _any_of(self, options: list[Any]) -> Make:
         if not options:
@@ -183,7 +183,7 @@ class _Compiler:
 
             def pick(material: Material, _: int) -> list[Any]:
                 salt = material.salt + place
-                best = labels.ranked(material.text, material.words, salt, count)
+                best = labels.ranked(material.text, material.seen, salt, count)
                 return [values[best[index % len(best)]] for index in range(count)]
 
             return pick

@@ -21,6 +21,8 @@ _MAX_SENTENCE = 240
 # Of a long text its beginning and its end are read: titles stand in the one, records behind long
 # instructions in the other. Reading all of it would be half of the cost of an answer.
 _READ = 128
+# So many words are looked for by a pattern, which tries one after the other.
+_FEW = 24
 
 
 def words_of(text: str) -> list[bytes]:
@@ -28,11 +30,10 @@ def words_of(text: str) -> list[bytes]:
     return text.encode("utf-8", "surrogatepass").translate(_FOLD).split()
 
 
-def glance(text: str) -> list[bytes]:
-    """Words of the beginning and the end of a text, folded."""
-    if len(text) > 2 * _READ:
-        text = f"{text[:_READ]} {text[-_READ:]}"
-    return text.encode("utf-8", "surrogatepass").translate(_FOLD).split()
+def glance(text: str) -> bytes:
+    """The beginning and the end of a text, folded; there is a space before and after each word."""
+    seen = f" {text[:_READ]} {text[-_READ:]} " if len(text) > 2 * _READ else f" {text} "
+    return seen.encode("utf-8", "surrogatepass").translate(_FOLD)
 
 
 def number_of(text: str, salt: int = 0) -> int:
@@ -73,19 +74,25 @@ class Labels:
             for word in own:
                 for form in _forms(word):
                     self._shares.setdefault(form, []).append((index, 1.0 / len(own)))
-        self._strange = frozenset(self._shares).isdisjoint
+        # A pattern finds few words sooner than the text is split; with those they begin with it finds all.
+        forms = sorted(self._shares)
+        stems = [each for each in forms if not any(each != one and each.startswith(one) for one in forms)]
+        pattern = re.compile(b" (?:%b)" % b"|".join(map(re.escape, stems)))
+        self._may_name_one = pattern.search if 0 < len(stems) <= _FEW else bool
 
-    def best(self, text: str, words: Sequence[bytes], salt: int) -> int:
-        """The index of the label with the largest share; by chance, but always the same, if there is none."""
+    def best(self, text: str, seen: bytes, salt: int) -> int:
+        """The index of the label with the largest share in what was `seen` of the text (`glance`); by chance,
+        but always the same, if there is none."""
         shares = self._shares
         # Most texts name no label, and that is found out fastest.
-        hits = [] if self._strange(words) else [*filter(self._known, words)]
+        hits = [*filter(self._known, seen.split())] if self._may_name_one(seen) else []
         if not hits:
             # Scripts without spaces have no words to compare; there a label is looked for as it stands.
-            lowered = "" if text.isascii() else text.lower()
-            for index, label in enumerate(self._whole):
-                if lowered and label and label in lowered:
-                    return index
+            if not text.isascii():
+                lowered = text.lower()
+                for index, label in enumerate(self._whole):
+                    if label and label in lowered:
+                        return index
             return number_of(text, salt) % self._count
         scores: dict[int, float] = {}
         for word in hits:
@@ -94,9 +101,9 @@ class Labels:
         # Of equals the one that the text names first.
         return max(scores, key=scores.__getitem__)
 
-    def ranked(self, text: str, words: Sequence[bytes], salt: int, count: int) -> list[int]:
+    def ranked(self, text: str, seen: bytes, salt: int, count: int) -> list[int]:
         """`count` different indices, best first."""
-        first = self.best(text, words, salt)
+        first = self.best(text, seen, salt)
         return [(first + step) % self._count for step in range(min(count, self._count))]
 
 
