@@ -117,14 +117,14 @@ async def test_schedules_wait_too_and_no_lease_is_held(desk, tmp_path):
 
 
 async def test_copies_that_are_made_while_a_worker_writes_are_each_whole(desk, tmp_path):
-    """One a second, of those that the worker has also waited for, over the whole life of a run."""
+    """Two a second, of those that the worker has also waited for, over the whole life of a run."""
     rows = [{"id": f"r{n}", "text": f"thing {n}"} for n in range(400)]
     desk = Desk(tmp_path, ScriptedProvider(), max_batch_requests=20, rows=rows)
     driving = asyncio.create_task(desk.drive())
     made = []
     while not driving.done():
         made.append(await backed_up(desk, tmp_path / f"backup-{len(made)}"))
-        await desk.clock.wait(1)  # without a wait, time would not pass for the worker either
+        await desk.clock.wait(0.5)  # without a wait, time would not pass for the worker either
     await driving
     assert len(made) > 3, made
     for each in made:

@@ -377,8 +377,8 @@ async def test_a_full_queue_at_the_provider_costs_no_attempt_and_is_waited_out(t
     assert desk.clock.now() - before > timedelta(minutes=2)
 
 
-@pytest.mark.parametrize(("interval", "soon"), [(None, 1.0), (0.1, 0.1), (300.0, 1.0)])
-async def test_a_batch_is_looked_at_first_after_the_interval_or_a_second(tmp_path, interval, soon):
+@pytest.mark.parametrize(("interval", "soon"), [(None, 0.5), (0.1, 0.1), (300.0, 0.5)])
+async def test_a_batch_is_looked_at_first_after_the_interval_or_half_a_second(tmp_path, interval, soon):
     provider = ScriptedProvider()
     desk = Desk(tmp_path, provider, poll_interval=interval)
     created, polled = [], []

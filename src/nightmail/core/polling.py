@@ -1,6 +1,6 @@
 """When to look at a batch again, and when to try again what failed.
 
-A look is due when the batch is a twentieth older than at the last one: each second at first, every ten
+A look is due when the batch is a twentieth older than at the last one: twice a second at first, every ten
 seconds after three minutes, every five minutes in the night. So its end is seen soon after it came,
 measured by how long it took, however fast the provider is; until then its share of the model's queue is
 taken, and work that waits for it stands still. Over a day that is some four hundred looks.
@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-FIRST = 1.0
+FIRST = 0.5
+AFTER_FAILURE = 1.0
 LAST = 300.0
 SHARE_OF_AGE = 0.05
 GROWTH = 1.6
@@ -34,16 +35,16 @@ def next_look(age: timedelta, *, chance: float, interval: float | None = None) -
 
 
 def first_look(*, chance: float, interval: float | None = None) -> timedelta:
-    """How long after its submission a batch is looked at first: a second, or less if the user's own fixed
-    time is shorter. It is never longer, since one that has no room in the queue is refused at once, and
-    others wait to learn that."""
+    """How long after its submission a batch is looked at first: half a second, or less if the user's own
+    fixed time is shorter. It is never longer, since one that has no room in the queue is refused at once,
+    and others wait to learn that."""
     return _spread(FIRST if interval is None else min(FIRST, interval), chance)
 
 
 def delay(times: int, *, chance: float) -> timedelta:
     """How long to wait after `times` failures in a row before it is tried once more: from a second to
     five minutes."""
-    return _spread(min(LAST, FIRST * GROWTH ** min(times, 20)), chance)
+    return _spread(min(LAST, AFTER_FAILURE * GROWTH ** min(times, 20)), chance)
 
 
 class Lasting:
