@@ -98,9 +98,10 @@ class _Answering:
         self._endpoint = job.piece.endpoint
         self._success = job.dialect.success_line
         self._given = Given(job.plan.answers)
-        self._faults = RequestFaults(
+        faults = RequestFaults(
             job.plan, job.seed, model=job.model, endpoint=job.piece.endpoint.value, batch=job.batch
         )
+        self._faults = faults if faults else None
         self._output: list[bytes] = []
         self._errors: list[bytes] = []
         self._result = Answered()
@@ -118,7 +119,7 @@ class _Answering:
         attempt, struck = 1, _NOTHING
         if job.attempts is not None:
             attempt = 1 + job.attempts[index]
-        if self._faults:
+        if self._faults is not None:
             struck = self._faults.on(custom_id, attempt, job.first + index + 1)
         failure = line_failure(struck) if struck else None
         if failure is not None:

@@ -7,8 +7,8 @@ number of labels costs a few microseconds.
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Sequence
+from zlib import crc32
 
 # Lower-cases ASCII and makes spaces of its punctuation; bytes above 127 are left, so words of other
 # scripts stay whole.
@@ -23,6 +23,7 @@ _MAX_SENTENCE = 240
 _READ = 128
 # So many words are looked for by a pattern, which tries one after the other.
 _FEW = 24
+_SALTS = 0xFFFFFFFF
 
 
 def words_of(text: str) -> list[bytes]:
@@ -38,7 +39,7 @@ def glance(text: str) -> bytes:
 
 def number_of(text: str, salt: int = 0) -> int:
     """A number from the text: the same for the same text, seed and place, on every machine."""
-    return zlib.crc32(text.encode("utf-8", "surrogatepass"), salt & 0xFFFFFFFF)
+    return crc32(text.encode("utf-8", "surrogatepass"), salt & _SALTS)
 
 
 def first_sentence(text: str) -> str:
@@ -93,7 +94,7 @@ class Labels:
                 for index, label in enumerate(self._whole):
                     if label and label in lowered:
                         return index
-            return number_of(text, salt) % self._count
+            return crc32(seen, salt & _SALTS) % self._count
         scores: dict[int, float] = {}
         for word in hits:
             for index, share in shares[word]:
