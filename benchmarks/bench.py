@@ -53,7 +53,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--records", type=int, default=50_000, help="of about 1 KB each (50000)")
-    parser.add_argument("--rounds", type=int, default=1, help="the median by wall time is shown (1)")
+    parser.add_argument("--rounds", type=int, default=1, help="each figure's median is shown (1)")
     parser.add_argument("--only", choices=PROGRAMS, action="append", help="some of the three")
     parser.add_argument("--folder", type=Path, help="where the files are put (a temporary folder)")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for the JSON")

@@ -41,7 +41,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--records", type=int, nargs="+", default=[5_000, 50_000], help="(5000 50000)")
-    parser.add_argument("--rounds", type=int, default=1, help="the median by wall time is shown (1)")
+    parser.add_argument("--rounds", type=int, default=1, help="each figure's median is shown (1)")
     parser.add_argument("--only", choices=[*OURS, *PEERS], action="append", help="some of them")
     parser.add_argument("--timeout", type=float, default=600.0, help="seconds for each program (600)")
     parser.add_argument("--note", help="what a reader of the figures has to know")

@@ -78,7 +78,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--records", type=int, default=50_000, help="each of 1,536 numbers (50000)")
-    parser.add_argument("--rounds", type=int, default=1, help="the median by wall time is shown (1)")
+    parser.add_argument("--rounds", type=int, default=1, help="each figure's median is shown (1)")
     parser.add_argument("--folder", type=Path, help="where the files are put (a temporary folder): 3 GB")
     given = parser.parse_args()
     ours = {"as it is": ["-m", "nightmail"], "from the files": [str(HERE / "fetched.py")]}

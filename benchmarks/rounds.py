@@ -1,8 +1,8 @@
 """Programs side by side: each does the job against a simulator of its own, in rounds, and is measured.
 
 A round runs every program once, in an order turned around from one round to the next, so that a machine that
-gets slower or faster treats none of them better. Of several rounds the median by wall time is
-told. Nothing is compared unless every record of a program succeeded.
+gets slower or faster treats none of them better. Of several rounds each figure's median is told. Nothing is
+compared unless every record of a program succeeded.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import shutil
+import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -139,8 +140,14 @@ def compare(
 
 
 def median(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The middle round by wall time; of an even number, the faster of the two in the middle."""
-    return sorted(rounds, key=lambda each: each["wall_seconds"])[(len(rounds) - 1) // 2]
+    """Each figure's own median, since what slows a round down does not slow all of it down; of an even number
+    the lower of the two in the middle. What is no figure is the first round's."""
+    return {
+        name: statistics.median_low(each[name] for each in rounds)
+        if isinstance(value, int | float)
+        else value
+        for name, value in rounds[0].items()
+    }
 
 
 def machine() -> dict[str, Any]:

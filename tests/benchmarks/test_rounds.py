@@ -117,11 +117,14 @@ def test_records_without_an_answer_are_a_failure(tmp_path):
     assert told == {"half": {"failed": "1 of 2 records succeeded"}}
 
 
-def test_the_median_round_is_the_one_in_the_middle():
-    several = [{"wall_seconds": seconds} for seconds in (3.0, 1.0, 9.0, 2.0)]
+def test_of_each_figure_the_one_in_the_middle_is_told():
+    several = [
+        {"wall_seconds": wall, "peak_rss": peak, "first": f"{wall} s"}
+        for wall, peak in ((3.0, 7), (1.0, 9), (9.0, 8), (2.0, 6))
+    ]
 
-    assert rounds.median(several) == {"wall_seconds": 2.0}
-    assert rounds.median(several[:3]) == {"wall_seconds": 3.0}
+    assert rounds.median(several) == {"wall_seconds": 2.0, "peak_rss": 7, "first": "3.0 s"}
+    assert rounds.median(several[:3]) == {"wall_seconds": 3.0, "peak_rss": 8, "first": "3.0 s"}
 
 
 def test_the_cpu_of_a_process_and_its_children_can_leave_one_out():
