@@ -14,9 +14,11 @@ from nightmail.core.polling import (
     LAST,
     LONGEST,
     PAUSE,
+    TOGETHER,
     Lasting,
     delay,
     first_look,
+    may_join,
     next_look,
 )
 
@@ -101,3 +103,10 @@ def test_after_a_sleep_and_after_a_clock_that_was_set_back_it_begins_anew(jump: 
     again = began + LONGEST + jump
     assert lasting.seen(again) == again
     assert lasting.seen(again + LONGEST) == again
+
+
+def test_a_look_that_is_nearly_due_joins_another_but_not_by_the_user_s_own_time() -> None:
+    now = datetime(2026, 11, 22, tzinfo=UTC)
+    assert may_join(now + TOGETHER, now)
+    assert not may_join(now + TOGETHER * 1.01, now)
+    assert not may_join(now + TOGETHER, now, interval=1.0)

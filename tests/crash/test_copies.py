@@ -10,6 +10,7 @@ from nightmail.core.run import RunState
 from nightmail.errors import NightmailError, StoreError
 from nightmail.sources.jsonl import JsonlSource
 from nightmail.stages import share
+from nightmail.stages.shards import Here
 from nightmail.testing.desk import Desk
 from nightmail.testing.faults import Crash, CrashPlan, TroublePlan
 from nightmail.testing.provider import ScriptedProvider, completion, row
@@ -32,8 +33,9 @@ def answer(custom_id, body, times):
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """Several pieces of the source, several pages of copies."""
+    """Several pieces of the source, the first built while the rest is surveyed; several pages of copies."""
     monkeypatch.setattr(JsonlSource, "piece_rows", 4)
+    monkeypatch.setattr(Here, "early", 4)
     monkeypatch.setattr(share, "PAGE", 3)
 
 

@@ -1,6 +1,8 @@
 """One run, driven: what each kind of answer leads to, with a real store, spool and files."""
 
 import asyncio
+import collections
+import itertools
 import json
 from datetime import timedelta
 from typing import Literal
@@ -375,6 +377,25 @@ async def test_a_full_queue_at_the_provider_costs_no_attempt_and_is_waited_out(t
 
     assert (await settle(desk)).succeeded == 6
     assert desk.clock.now() - before > timedelta(minutes=2)
+
+
+async def test_looks_that_are_nearly_due_are_taken_together(tmp_path):
+    provider = ScriptedProvider(polls=4, known_limits=Limits(max_batch_requests=3))
+    desk = Desk(tmp_path, provider)
+    chances = itertools.cycle([0.0, 0.99, 0.5])
+    desk.clock.chance = lambda: next(chances)
+    polled, poll = collections.defaultdict(list), provider.poll
+
+    async def polling(provider_batch_id):
+        polled[provider_batch_id].append(desk.clock.now())
+        return await poll(provider_batch_id)
+
+    provider.poll = polling
+    await desk.drive()
+
+    one, other = polled.values()
+    assert len(one) >= 4
+    assert one == other
 
 
 @pytest.mark.parametrize(("interval", "soon"), [(None, 0.5), (0.1, 0.1), (300.0, 0.5)])

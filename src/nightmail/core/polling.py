@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 
 FIRST = 0.5
 AFTER_FAILURE = 1.0
+# Looks that are due within this time of each other are one round of looks.
+TOGETHER = timedelta(seconds=0.25)
 LAST = 300.0
 SHARE_OF_AGE = 0.05
 GROWTH = 1.6
@@ -75,6 +77,11 @@ def is_due(due_at: datetime | None, now: datetime, *, interval: float | None = N
         return True
     longest = max(LONGEST, timedelta(seconds=(interval or 0.0) * (1 + JITTER)))
     return due_at > now + longest
+
+
+def may_join(due_at: datetime | None, now: datetime, *, interval: float | None = None) -> bool:
+    """Is it nearly time, so that a batch is looked at along with another? Not by the user's own time."""
+    return interval is None and is_due(due_at, now + TOGETHER)
 
 
 def _spread(seconds: float, chance: float) -> timedelta:

@@ -133,7 +133,8 @@ class State:
             for file in files:
                 self.add_file(file)
             self._move(batch, at)
-            self.ledger.book_batch(batch, len(billed_ids), _packed(billed_ids), _packed(failed_ids), lost)
+            packed = msgspec.json.encode(billed_ids), msgspec.json.encode(failed_ids)
+            self.ledger.book_batch(batch, len(billed_ids), *packed, lost)
             self.ledger.strike(struck)
 
     def _move(self, batch: Batch, at: float) -> None:
@@ -170,10 +171,6 @@ class State:
             (*values, limit + 1),
         ).fetchall()
         return [msgspec.json.decode(row[0], type=kind) for row in rows[:limit]], len(rows) > limit
-
-
-def _packed(names: list[str]) -> bytes:
-    return msgspec.json.encode(names)
 
 
 def unpacked(packed: bytes) -> list[str]:

@@ -69,12 +69,12 @@ class ManualClock:
             while not (wake is not None and wake.is_set()):
                 if quiet and self._now >= until:
                     return
-                if quiet >= ROUNDS and number == min(self._waiting, key=self._due):
-                    self._now = until
-                    return
                 if self._at_work:
                     quiet = 0
                     await asyncio.sleep(LOOK)  # noqa: TID251 - threads of the test go first
+                elif quiet >= ROUNDS and number == min(self._waiting, key=self._due):
+                    self._now = until
+                    return
                 else:
                     quiet += 1
                     await asyncio.sleep(0)  # noqa: TID251 - and so do its other tasks

@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import partial
 
 from nightmail.core.batch import CLOSED_STATES, Batch, BatchState
-from nightmail.core.polling import is_due
+from nightmail.core.polling import is_due, may_join
 from nightmail.core.quota import Hold
 from nightmail.core.recovery import is_time_to_seek
 from nightmail.core.request import OPEN_STATES, Mode
@@ -178,7 +178,7 @@ class Driver:
 
     def _start_stages(self, run: Run, batches: list[Batch], now: datetime) -> None:
         self._start_seeking(run, batches, now)
-        looks: list[Batch] = []
+        looks, joining = list[Batch](), list[Batch]()
         room = {True: TRANSFERS, False: CALLING}  # by whether it is a batch
         for batch in batches:
             if batch in self._underway:
@@ -186,13 +186,16 @@ class Driver:
                     batch.mode is not Mode.BATCH or batch.state is BatchState.PLANNED
                 )
         for batch in batches:
-            if batch in self._underway or not is_due(batch.due_at, now, interval=run.spec.poll_interval):
+            if batch in self._underway or is_waiting(batch, batches):
                 continue
-            if is_waiting(batch, batches):
+            is_look = batch.state is BatchState.IN_PROGRESS and batch.mode is Mode.BATCH
+            if not is_due(batch.due_at, now, interval=run.spec.poll_interval):
+                if is_look and may_join(batch.due_at, now, interval=run.spec.poll_interval):
+                    joining.append(batch)
                 continue
             if batch.state is BatchState.SETTLED and batch.seek_at is not None:
                 continue
-            if batch.state is BatchState.IN_PROGRESS and batch.mode is Mode.BATCH:
+            if is_look:
                 looks.append(batch)
                 continue
             if batch.state in (BatchState.PLANNED, BatchState.IN_PROGRESS):
@@ -201,6 +204,7 @@ class Driver:
                 room[batch.mode is Mode.BATCH] -= 1
             self._underway.start([batch], partial(self._advance, run, batch))
         if looks:
+            looks += joining
             look = partial(look_at, self._ports, run, looks, self._troubles, self._holds)
             self._underway.start(looks, look)
 
