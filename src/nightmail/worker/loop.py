@@ -178,7 +178,7 @@ class Driver:
 
     def _start_stages(self, run: Run, batches: list[Batch], now: datetime) -> None:
         self._start_seeking(run, batches, now)
-        looks, joining = list[Batch](), list[Batch]()
+        looks, joining, interval = list[Batch](), list[Batch](), run.spec.poll_interval
         room = {True: TRANSFERS, False: CALLING}  # by whether it is a batch
         for batch in batches:
             if batch in self._underway:
@@ -186,17 +186,18 @@ class Driver:
                     batch.mode is not Mode.BATCH or batch.state is BatchState.PLANNED
                 )
         for batch in batches:
-            if batch in self._underway or is_waiting(batch, batches):
+            if batch in self._underway:
                 continue
             is_look = batch.state is BatchState.IN_PROGRESS and batch.mode is Mode.BATCH
-            if not is_due(batch.due_at, now, interval=run.spec.poll_interval):
-                if is_look and may_join(batch.due_at, now, interval=run.spec.poll_interval):
-                    joining.append(batch)
+            due = is_due(batch.due_at, now, interval=interval)
+            if not due and not (is_look and may_join(batch.due_at, now, interval=interval)):
+                continue
+            if is_waiting(batch, batches):
                 continue
             if batch.state is BatchState.SETTLED and batch.seek_at is not None:
                 continue
             if is_look:
-                looks.append(batch)
+                (looks if due else joining).append(batch)
                 continue
             if batch.state in (BatchState.PLANNED, BatchState.IN_PROGRESS):
                 if room[batch.mode is Mode.BATCH] <= 0 or not self._may_send(run, batch, now):
