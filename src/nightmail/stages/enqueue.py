@@ -85,7 +85,7 @@ async def enqueue(
             if shard_no == 0:
                 _refuse_task(ports, await building[0].task)
             shard_no, first_seq = shard_no + 1, first_seq + count
-            while not early and len(building) >= ports.shards.ahead:
+            while not early and len(building) >= (ports.shards.ahead if shard_no > 1 else 1):
                 told(await recording.record(building.popleft(), surveying))
         if not await surveying.whole():
             return run
